@@ -1,0 +1,43 @@
+// Where and with how many threads a call runs. Neither ever changes a bit of the result.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <warpmeans/types.h>
+
+namespace warpmeans {
+
+/// Worker threads that calls share. Copies of the handle share one pool. A call that finds the pool
+/// busy (two callers at once, or a call from inside a worker) runs on its own thread alone.
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int size() const;
+
+  class Impl;
+  Impl& impl() const { return *impl_; }
+
+ private:
+  std::unique_ptr<Impl> impl_;
+};
+
+struct Execution {
+  Device device;  ///< automatic: where the points are
+  /// 0: as many as the pool has, or the machine's cores. Otherwise at most that many.
+  int threads = 0;
+  /// Caller's pool; null: one for the process, made at the first call that wants more than a thread.
+  ThreadPool* pool = nullptr;
+  /// "" chooses by the processor. Otherwise "avx512", "avx2", "neon" or "portable": an error if
+  /// this build or machine has it not.
+  std::string kernel;
+  /// Rows in a chunk of a streamed pass; 0: all rows at once. Rounded up to a multiple of 1024.
+  std::int64_t chunk_rows = 0;
+};
+
+}  // namespace warpmeans

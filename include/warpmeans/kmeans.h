@@ -1,0 +1,101 @@
+// fit, predict, transform: exact k-means. docs/contract.md says what exact and reproducible mean.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <warpmeans/error.h>
+#include <warpmeans/execution.h>
+#include <warpmeans/matrix_view.h>
+#include <warpmeans/types.h>
+
+namespace warpmeans {
+
+/// One row of a fit's history. `inertia` is that of this iteration's labels with the centroids they
+/// were assigned to.
+struct IterationStats {
+  double inertia = 0;
+  double shift = 0;                  ///< sum over clusters of the squared centroid shift
+  std::int64_t labels_changed = 0;   ///< against the previous iteration; n_samples in the first
+  std::int64_t labels_doubtful = 0;  ///< points that the float32 screen left to float64
+  double seconds_assign = 0;
+  double seconds_update = 0;
+  double seconds = 0;
+};
+
+struct Progress {
+  std::int64_t batch_item = 0;
+  int attempt = 0;    ///< of n_init
+  int iteration = 0;  ///< 1-based; 0 while the initial centroids are sought
+  int max_iter = 0;
+  /// This iteration's row; null while initialising.
+  const IterationStats* stats = nullptr;
+};
+
+/// Called after every iteration of every batch item, by one thread at a time. Return false to stop:
+/// the fit ends with labels that belong to its centroids, and KMeansResult::interrupted set.
+using ProgressCallback = std::function<bool(const Progress&)>;
+
+struct KMeansOptions {
+  std::int64_t n_clusters = 8;
+  Metric metric = Metric::euclidean;
+  Init init = Init::kmeans_plusplus;
+  /// Init::given: (k, d) for every batch item, or (batch, k, d); any supported dtype.
+  MatrixView init_centroids;
+  int n_init = 1;  ///< attempts with different draws; the one of least inertia is returned
+  int max_iter = 300;
+  /// Stop when sum of squared shifts <= tol * mean variance of the features (scikit-learn's rule).
+  /// 0: only when no label changes.
+  double tol = 1e-4;
+  bool fixed_iterations = false;  ///< run exactly max_iter iterations, whatever happens
+  std::uint64_t seed = 0;
+  /// Non-negative weights, float32 or float64: (1, n) for every batch item, or (batch, n) as a
+  /// MatrixView with cols == n_samples and rows == 1 or batch. data == nullptr: all ones.
+  MatrixView weights;
+  EmptyClusters empty_clusters = EmptyClusters::relocate;
+  Precision precision = Precision::exact;
+  ProgressCallback callback;
+};
+
+struct KMeansResult {
+  std::vector<std::int32_t> labels;   ///< (batch, n)
+  Matrix centroids;                   ///< (batch, k, d) float32; float64 for float64 points
+  std::vector<std::int64_t> counts;   ///< (batch, k) points of each cluster
+  std::vector<double> inertia;        ///< (batch,) of these labels with these centroids
+  std::vector<int> n_iter;            ///< (batch,)
+  std::vector<std::uint8_t> converged;     ///< (batch,) no label changed, or the rule of tol
+  std::vector<std::int64_t> n_nonempty;    ///< (batch,) clusters that have points
+  std::vector<std::vector<IterationStats>> history;  ///< (batch,) rows, one an iteration
+  bool interrupted = false;
+  double seconds_init = 0;        ///< validation, statistics and initial centroids
+  double seconds_iterations = 0;  ///< Lloyd iterations and the final assignment
+  std::string kernel;             ///< what ran, e.g. "cpu/avx512"
+  int threads = 0;
+};
+
+/// Lloyd's k-means on (n, d) or (batch, n, d) points.
+/// Throws Error: invalid_argument (n_clusters > n_samples, empty shapes, bad options), invalid_data
+/// (NaN or Inf, named by row and column; bad weights), empty_cluster, out_of_memory, unsupported.
+KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
+                 const Execution& execution = {});
+
+struct Prediction {
+  std::vector<std::int32_t> labels;  ///< (batch, n)
+  std::vector<double> distances;     ///< (batch, n) when asked for; see predict
+  std::vector<double> inertia;       ///< (batch,) sum of weight x distance
+};
+
+/// Labels of the nearest centroids. `centroids` is (k, d) or (batch, k, d), `weights` as in
+/// KMeansOptions. Distances are squared Euclidean, 1 - cosine, or the negative inner product.
+Prediction predict(const MatrixView& points, const MatrixView& centroids,
+                   Metric metric = Metric::euclidean, bool want_distances = false,
+                   const MatrixView& weights = {}, const Execution& execution = {});
+
+/// (batch, n, k) distances to every centroid, in the centroids' float type (float32, or float64 for
+/// float64 points): Euclidean (not squared, as scikit-learn's), 1 - cosine, or negative inner product.
+Matrix transform(const MatrixView& points, const MatrixView& centroids,
+                 Metric metric = Metric::euclidean, const Execution& execution = {});
+
+}  // namespace warpmeans

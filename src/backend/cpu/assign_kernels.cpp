@@ -1,0 +1,524 @@
+// Assign: one fused, cache-blocked kernel. A tile of points against a panel of centroids in
+// registers; what leaves it is a short list of centroids that float32 cannot rule out, and a label.
+//
+//   screen_block   rows -> float32 rows, packed [feature][point]; a first threshold from the last label
+//   panel_tile     kTilePoints x (2 vectors of centroids): lower bounds, compared with the threshold
+//   lane_tile      vectors of points x one centroid at a time, for few features or few centroids
+//   resolve_row    one candidate: certified. More: float64 decides among them.
+//
+// docs/cpu.md derives the bound and has the measured ladder.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/assign_kernels.cpp"
+#include <hwy/foreach_target.h>  // NOLINT: includes this file once per instruction set
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/row_loads-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace warpmeans::cpu::HWY_NAMESPACE {
+
+// 28 of 32 vector registers hold sums on AVX-512 and NEON, 12 of 16 elsewhere.
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
+constexpr int kTilePoints = 14;
+#else
+constexpr int kTilePoints = 6;
+#endif
+constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features stays in the L1 cache
+constexpr int kTilesPerBlock = 98 / kTilePoints;
+constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
+constexpr int kLaneVectors = 2;      // vectors of points of a lane tile
+constexpr int kLaneCentroids = HWY_MAX_BYTES >= 64 ? 8 : 4;
+constexpr int kMaxCandidates = 24;
+// A finite threshold that rules nothing out but padding and what can never win (+inf).
+constexpr float kUnbounded = std::numeric_limits<float>::max();
+
+HWY_INLINE std::int64_t lanes_f() { return static_cast<std::int64_t>(hn::Lanes(DF())); }
+
+/// Centroids that may still win a row; count < 0: too many, evaluate them all.
+struct Candidates {
+  float threshold;  // the least upper bound seen
+  std::int32_t count;
+  std::int32_t id[kMaxCandidates];
+  float lower[kMaxCandidates];
+};
+
+struct BlockScratch {
+  float* rows;      // (kBlockPoints or a lane tile, d_padded) screen rows
+  float* packed;    // (tiles, d, kTilePoints), or a lane tile (d, points)
+  float* partial;   // (kBlockPoints, panel width) sums between blocks of features
+  float* radius;    // (kBlockPoints) alpha * |x'|
+  Candidates* candidates;  // (kBlockPoints)
+  double* scores;   // (k) for rows with too many candidates
+};
+
+constexpr std::int64_t kLanePoints = kLaneVectors * HWY_MAX_BYTES / 4;
+constexpr std::int64_t kScratchPoints = kBlockPoints > kLanePoints ? kBlockPoints : kLanePoints;
+
+HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
+                              std::int64_t* bytes = nullptr) {
+  std::int64_t used = 0;
+  const auto take = [&](std::int64_t size) {
+    char* p = scratch + used;
+    used += round_up(size, 64);
+    return p;
+  };
+  BlockScratch s;
+  s.rows = reinterpret_cast<float*>(take(kTilePoints * round_up(d, kFeaturePad) * 4 +
+                                         kLanePoints * round_up(d, kFeaturePad) * 4));
+  s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
+  s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
+  s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
+  s.candidates = reinterpret_cast<Candidates*>(
+      take(kScratchPoints * static_cast<std::int64_t>(sizeof(Candidates))));
+  s.scores = reinterpret_cast<double*>(take(k * 8));
+  if (bytes) *bytes = used;
+  return s;
+}
+
+/// dst[f * tile + r] = rows[r * stride + f] for `tile` rows, by 4 x 4 transposes. `tile` is even.
+HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int64_t d, int tile,
+                               float* HWY_RESTRICT dst) {
+  const hn::FixedTag<float, 4> d4;
+  const hn::FixedTag<double, 2> d2;
+  const std::int64_t d_padded = round_up(d, 4);
+  for (int r0 = 0; r0 < tile; r0 += 4) {
+    const int r = std::min(r0, tile - 4);  // the last group overlaps the one before
+    const float* a = rows + r * stride;
+    for (std::int64_t f = 0; f < d_padded; f += 4) {
+      const auto v0 = hn::LoadU(d4, a + f);
+      const auto v1 = hn::LoadU(d4, a + stride + f);
+      const auto v2 = hn::LoadU(d4, a + 2 * stride + f);
+      const auto v3 = hn::LoadU(d4, a + 3 * stride + f);
+      const auto lo01 = hn::BitCast(d2, hn::InterleaveLower(d4, v0, v1));
+      const auto lo23 = hn::BitCast(d2, hn::InterleaveLower(d4, v2, v3));
+      const auto hi01 = hn::BitCast(d2, hn::InterleaveUpper(d4, v0, v1));
+      const auto hi23 = hn::BitCast(d2, hn::InterleaveUpper(d4, v2, v3));
+      float* out = dst + f * tile + r;
+      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, lo01, lo23)), d4, out);
+      if (f + 1 < d) {
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
+      }
+      if (f + 2 < d) hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
+      if (f + 3 < d) hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
+    }
+  }
+}
+
+HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
+  const DF df;
+  const std::int64_t lanes = lanes_f();
+  const std::int64_t padded = round_up(d, kFeaturePad);
+  VF s0 = hn::Zero(df), s1 = hn::Zero(df);
+  std::int64_t f = 0;
+  for (; f + 2 * lanes <= padded; f += 2 * lanes) {
+    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
+    s1 = hn::MulAdd(hn::LoadU(df, a + f + lanes), hn::LoadU(df, b + f + lanes), s1);
+  }
+  for (; f < padded; f += lanes) {
+    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
+  }
+  return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
+}
+
+/// Upper bound of the score of row x' with its last label's centroid: where the search starts.
+HWY_INLINE float own_upper_bound(const Panels& p, const float* x, float radius, std::int64_t j) {
+  const float h = p.h_lo[j];
+  if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
+  const float lower = h - radius * p.norm[j] - dot_f(x, p.rows + j * round_up(p.d, kFeaturePad), p.d);
+  return lower + 2 * (p.eps[j] + radius * p.norm[j]);
+}
+
+/// Drops what the threshold has ruled out meanwhile.
+HWY_NOINLINE void compact(Candidates& c) {
+  std::int32_t kept = 0;
+  for (std::int32_t q = 0; q < c.count; ++q) {
+    if (c.lower[q] <= c.threshold) {
+      c.id[kept] = c.id[q];
+      c.lower[kept] = c.lower[q];
+      ++kept;
+    }
+  }
+  c.count = kept;
+}
+
+/// Some of `n` lower bounds (for centroids j0...) are below the row's threshold.
+HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
+                                  std::int64_t n, float radius, Candidates& c) {
+  const DF df;
+  const std::int64_t lanes = lanes_f();
+  const VF r = hn::Set(df, radius);
+  VF least = hn::Set(df, c.threshold);
+  for (std::int64_t l = 0; l < n; l += lanes) {
+    const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
+    const VF v = hn::LoadU(df, lower + l);
+    least = hn::Min(least, hn::Add(v, hn::Add(slack, slack)));
+  }
+  c.threshold = hn::GetLane(hn::MinOfLanes(df, least));
+  if (c.count < 0) return;
+  const VF t = hn::Set(df, c.threshold);
+  for (std::int64_t l = 0; l < n; l += lanes) {
+    std::uint8_t bytes[8] = {};
+    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + l), t), bytes);
+    std::uint64_t bits;
+    std::memcpy(&bits, bytes, sizeof(bits));
+    for (; bits; bits &= bits - 1) {
+      const std::int64_t q = l + static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
+      if (c.count == kMaxCandidates) compact(c);
+      if (c.count == kMaxCandidates) {
+        c.count = -1;
+        return;
+      }
+      c.id[c.count] = static_cast<std::int32_t>(j0 + q);
+      c.lower[c.count++] = lower[q];
+    }
+  }
+}
+
+/// One tile of points against kVectors vectors of centroids over F features of a panel.
+template <int kVectors, bool kFirst, bool kLast>
+HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x, const float* HWY_RESTRICT c,
+                           std::int64_t features, std::int64_t j0, const float* radius,
+                           float* HWY_RESTRICT partial, Candidates* candidates) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  VF sum[kTilePoints][kVectors];
+  if constexpr (kFirst) {
+    VF h[kVectors], norm[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      h[v] = hn::LoadU(df, p.h_lo + j0 + v * kLanes);
+      norm[v] = hn::LoadU(df, p.norm + j0 + v * kLanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kTilePoints; ++r) {
+      const VF a = hn::Set(df, radius[r]);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::NegMulAdd(a, norm[v], h[v]);
+    }
+  } else {
+#pragma GCC unroll 16
+    for (int r = 0; r < kTilePoints; ++r) {
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::Zero(df);
+    }
+  }
+  for (std::int64_t f = 0; f < features; ++f) {
+    VF cv[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      cv[v] = hn::Load(df, c + v * kLanes);
+      hwy::Prefetch(c + (16 * kVectors + v) * kLanes);
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < kTilePoints; ++r) {
+      const VF xv = hn::Set(df, x[r]);
+      for (int v = 0; v < kVectors; ++v) sum[r][v] = hn::NegMulAdd(xv, cv[v], sum[r][v]);
+    }
+    c += kVectors * kLanes;
+    x += kTilePoints;
+  }
+  if constexpr (!kFirst) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kTilePoints; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        const float* before = partial + (r * kVectors + v) * kLanes;
+        sum[r][v] = hn::Add(sum[r][v], hn::Load(df, before));
+      }
+    }
+  }
+  if constexpr (!kLast) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kTilePoints; ++r) {
+      for (int v = 0; v < kVectors; ++v) {
+        hn::Store(sum[r][v], df, partial + (r * kVectors + v) * kLanes);
+      }
+    }
+    return;
+  }
+  std::uint32_t hits = 0;
+#pragma GCC unroll 16
+  for (int r = 0; r < kTilePoints; ++r) {
+    const VF t = hn::Set(df, candidates[r].threshold);
+    auto below = hn::Le(sum[r][0], t);
+    if constexpr (kVectors == 2) below = hn::Or(below, hn::Le(sum[r][1], t));
+    if (HWY_UNLIKELY(!hn::AllFalse(df, below))) {
+      hits |= 1u << r;
+      for (int v = 0; v < kVectors; ++v) {
+        hn::Store(sum[r][v], df, partial + (r * kVectors + v) * kLanes);
+      }
+    }
+  }
+  for (; hits; hits &= hits - 1) {
+    const auto r = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(hits));
+    take_candidates(p, partial + r * kVectors * kLanes, j0, kVectors * kLanes, radius[r],
+                    candidates[r]);
+  }
+}
+
+template <int kVectors>
+HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t tiles,
+                              const BlockScratch& s) {
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const std::int64_t d = p.d, j0 = panel * p.width;
+  const float* c = p.packed + panel * p.width * d;
+  constexpr std::int64_t kPartial = kTilePoints * kVectors * kLanes;
+  for (std::int64_t f = 0; f < d; f += kBlockFeatures) {
+    const std::int64_t features = std::min(kBlockFeatures, d - f);
+    const bool first = f == 0, last = f + features == d;
+    for (std::int64_t t = 0; t < tiles; ++t) {
+      const float* x = s.packed + (t * d + f) * kTilePoints;
+      const float* centroids = c + f * kVectors * kLanes;
+      const float* radius = s.radius + t * kTilePoints;
+      float* partial = s.partial + t * kPartial;
+      Candidates* candidates = s.candidates + t * kTilePoints;
+      if (first && last) {
+        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial, candidates);
+      } else if (first) {
+        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial, candidates);
+      } else if (last) {
+        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial, candidates);
+      } else {
+        panel_tile<kVectors, false, false>(p, x, centroids, features, j0, radius, partial, candidates);
+      }
+    }
+  }
+}
+
+HWY_INLINE void set_label(AssignArgs& args, std::int64_t i, std::int32_t label) {
+  const std::int32_t before = args.labels[i];
+  if (before == label) return;
+  args.labels[i] = label;
+  if (args.changes) args.changes->push_back({i, before, label});
+}
+
+/// The least of n exact scores, the lowest id among equals.
+HWY_INLINE std::int32_t least_score(const double* scores, const std::int32_t* ids, std::int64_t n) {
+  std::int32_t best = ids ? ids[0] : 0;
+  double least = scores[0];
+  for (std::int64_t q = 1; q < n; ++q) {
+    const std::int32_t j = ids ? ids[q] : static_cast<std::int32_t>(q);
+    if (scores[q] < least || (scores[q] == least && j < best)) {
+      least = scores[q];
+      best = j;
+    }
+  }
+  return best;
+}
+
+HWY_NOINLINE void resolve_exactly(AssignArgs& args, std::int64_t i, const std::int32_t* ids,
+                                  std::int64_t n, double* scores) {
+  ++args.doubtful;
+  exact_scores(args.rows, i, *args.exact, ids, n, scores);
+  set_label(args, i, least_score(scores, ids, n));
+}
+
+HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, Candidates& c, double* scores) {
+  if (c.count > 1) compact(c);
+  if (c.count == 1) {
+    set_label(args, i, c.id[0]);
+  } else if (c.count > 1) {
+    double few[kMaxCandidates];
+    resolve_exactly(args, i, c.id, c.count, few);
+  } else {  // too many, or a row outside float32's range
+    resolve_exactly(args, i, nullptr, args.exact->k, scores);
+  }
+}
+
+/// A row whose norm float32 cannot square and add is left to float64.
+HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
+
+template <typename T>
+HWY_NOINLINE void screen_block(const AssignArgs& args, std::int64_t i0, std::int64_t count,
+                               const BlockScratch& s) {
+  const Panels& p = *args.panels;
+  const std::int64_t stride = round_up(p.d, kFeaturePad);
+  for (std::int64_t t = 0; t * kTilePoints < count; ++t) {
+    for (int r = 0; r < kTilePoints; ++r) {
+      const std::int64_t q = t * kTilePoints + r;
+      float* row = s.rows + r * stride;
+      Candidates& c = s.candidates[q];
+      c.count = 0;
+      c.threshold = kUnbounded;
+      const float norm = q < count ? args.norms[i0 + q] : 0;
+      if (q >= count || !in_range(norm)) {  // never a candidate: -inf is below every bound
+        std::fill(row, row + stride, 0.0f);
+        s.radius[q] = 0;
+        c.threshold = -std::numeric_limits<float>::infinity();
+        continue;
+      }
+      screen_row_t<T>(args.rows, i0 + q, row);
+      s.radius[q] = p.alpha * norm;
+      const std::int32_t own = args.labels[i0 + q];
+      if (own >= 0) c.threshold = own_upper_bound(p, row, s.radius[q], own);
+    }
+    transpose_tile(s.rows, stride, p.d, kTilePoints, s.packed + t * p.d * kTilePoints);
+  }
+}
+
+HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::int64_t count) {
+  const Panels& p = *args.panels;
+  const BlockScratch s = carve(args.scratch, p.d, p.k);
+  const std::int64_t lanes = lanes_f();
+  for (std::int64_t done = 0; done < count; done += kBlockPoints) {
+    const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kBlockPoints, count - done);
+    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+      screen_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
+    });
+    const std::int64_t tiles = (n + kTilePoints - 1) / kTilePoints;
+    for (std::int64_t panel = 0; panel * p.width < p.k; ++panel) {
+      if (p.k - panel * p.width <= lanes) {
+        panel_block<1>(p, panel, tiles, s);
+      } else {
+        panel_block<2>(p, panel, tiles, s);
+      }
+    }
+    for (std::int64_t q = 0; q < n; ++q) resolve_row(args, i0 + q, s.candidates[q], s.scores);
+  }
+}
+
+/// The least and second least lower bound of each lane's point, and who has the least.
+struct LaneBest {
+  VF least[kLaneVectors], second[kLaneVectors], id[kLaneVectors];
+};
+
+template <int kCentroids>
+HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int64_t j0,
+                          const VF* radius, LaneBest& best) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const std::int64_t stride = round_up(p.d, kFeaturePad);
+  const float* c = p.rows + j0 * stride;
+  VF sum[kCentroids][kLaneVectors];
+#pragma GCC unroll 16
+  for (int q = 0; q < kCentroids; ++q) {
+    const VF norm = hn::Set(df, p.norm[j0 + q]), h = hn::Set(df, p.h_lo[j0 + q]);
+    for (int v = 0; v < kLaneVectors; ++v) sum[q][v] = hn::NegMulAdd(radius[v], norm, h);
+  }
+  for (std::int64_t f = 0; f < p.d; ++f) {
+    VF xv[kLaneVectors];
+    for (int v = 0; v < kLaneVectors; ++v) xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
+#pragma GCC unroll 16
+    for (int q = 0; q < kCentroids; ++q) {
+      const VF cv = hn::Set(df, c[q * stride + f]);
+      for (int v = 0; v < kLaneVectors; ++v) sum[q][v] = hn::NegMulAdd(cv, xv[v], sum[q][v]);
+    }
+  }
+#pragma GCC unroll 16
+  for (int q = 0; q < kCentroids; ++q) {
+    const VF id = hn::Set(df, std::bit_cast<float>(static_cast<std::int32_t>(j0 + q)));
+    for (int v = 0; v < kLaneVectors; ++v) {
+      const auto less = hn::Lt(sum[q][v], best.least[v]);
+      best.second[v] = hn::Min(best.second[v], hn::Max(best.least[v], sum[q][v]));
+      best.least[v] = hn::Min(best.least[v], sum[q][v]);
+      best.id[v] = hn::IfThenElse(less, id, best.id[v]);
+    }
+  }
+}
+
+HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int64_t count) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const Panels& p = *args.panels;
+  const BlockScratch s = carve(args.scratch, p.d, p.k);
+  const std::int64_t stride = round_up(p.d, kFeaturePad);
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (std::int64_t done = 0; done < count; done += kLanePoints) {
+    const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kLanePoints, count - done);
+    for (std::int64_t q = 0; q < kLanePoints; ++q) {
+      const float norm = q < n ? args.norms[i0 + q] : 0;
+      const bool usable = q < n && in_range(norm);
+      s.radius[q] = usable ? p.alpha * norm : 0;
+      if (usable) {
+        screen_row(args.rows, i0 + q, s.rows + q * stride);
+      } else {
+        std::fill(s.rows + q * stride, s.rows + (q + 1) * stride, 0.0f);
+      }
+    }
+    transpose_tile(s.rows, stride, p.d, kLanePoints, s.packed);
+    LaneBest best;
+    VF radius[kLaneVectors];
+    for (int v = 0; v < kLaneVectors; ++v) {
+      best.least[v] = best.second[v] = hn::Set(df, infinity);
+      best.id[v] = hn::Zero(df);
+      radius[v] = hn::Load(df, s.radius + v * kLanes);
+    }
+    std::int64_t j = 0;
+    for (; j + kLaneCentroids <= p.k; j += kLaneCentroids) {
+      lane_tile<kLaneCentroids>(p, s.packed, j, radius, best);
+    }
+    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, s.packed, j, radius, best);
+    for (; j < p.k; ++j) lane_tile<1>(p, s.packed, j, radius, best);
+    alignas(64) float least[kLanePoints], second[kLanePoints];
+    alignas(64) std::int32_t id[kLanePoints];
+    for (int v = 0; v < kLaneVectors; ++v) {
+      hn::Store(best.least[v], df, least + v * kLanes);
+      hn::Store(best.second[v], df, second + v * kLanes);
+      hn::Store(best.id[v], df, reinterpret_cast<float*>(id) + v * kLanes);
+    }
+    for (std::int64_t q = 0; q < n; ++q) {
+      const std::int32_t w = id[q];
+      const float upper = least[q] + 2 * (p.eps[w] + s.radius[q] * p.norm[w]);
+      if (second[q] > upper && in_range(args.norms[i0 + q])) {
+        set_label(args, i0 + q, w);
+      } else {
+        resolve_exactly(args, i0 + q, nullptr, p.k, s.scores);
+      }
+    }
+  }
+}
+
+void assign(AssignArgs& args, std::int64_t first, std::int64_t count) {
+  const Panels& p = *args.panels;
+  if (p.d <= 8 || p.k <= lanes_f()) {
+    assign_by_lanes(args, first, count);
+  } else {
+    assign_by_panels(args, first, count);
+  }
+}
+
+std::int64_t assign_scratch_bytes(std::int64_t d, std::int64_t k) {
+  std::int64_t bytes = 0;
+  carve(nullptr, d, k, &bytes);
+  return bytes;
+}
+
+void pack_panel(const float* rows, std::int64_t d, std::int64_t first, std::int64_t count,
+                float* panel) {
+  const std::int64_t lanes = lanes_f(), stride = round_up(d, kFeaturePad);
+  const std::int64_t width = count <= lanes ? lanes : 2 * lanes;
+  if (count == width) {
+    transpose_tile(rows + first * stride, stride, d, static_cast<int>(width), panel);
+    return;
+  }
+  for (std::int64_t f = 0; f < d; ++f) {
+    for (std::int64_t q = 0; q < width; ++q) {
+      panel[f * width + q] = q < count ? rows[(first + q) * stride + f] : 0.0f;
+    }
+  }
+}
+
+void fill_assign(Kernels& table) {
+  table.panel_width = 2 * lanes_f();
+  table.block_points = kBlockPoints;
+  table.assign = &assign;
+  table.assign_scratch_bytes = &assign_scratch_bytes;
+  table.pack_panel = &pack_panel;
+  table.dot = [](const float* a, const float* b, std::int64_t d) HWY_ATTR { return dot_f(a, b, d); };
+}
+
+}  // namespace warpmeans::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "backend/cpu/for_kernel_name.h"
+
+namespace warpmeans::cpu {
+
+void fill_assign_kernels(std::string_view name, Kernels& table) {
+  WARPMEANS_FOR_KERNEL_NAME(name, fill_assign, table);
+}
+
+}  // namespace warpmeans::cpu
+#endif

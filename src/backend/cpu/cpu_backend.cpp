@@ -1,0 +1,93 @@
+// The CPU backend: its plan, and how batch items go to threads.
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <vector>
+
+#include "backend.h"
+#include "backend/cpu/cpu_run.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace warpmeans {
+namespace cpu {
+namespace {
+
+/// Bits of a value in the integer sums: n of them must not overflow 63 bits, and 50 is what the
+/// rounding by 1.5 x 2^52 in the accumulate kernel takes.
+int value_bits_for(std::int64_t n) {
+  return std::min<int>(50, 62 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(n))));
+}
+
+class CpuBackend : public Backend {
+ public:
+  Plan plan(const Problem& problem, const Execution& execution) const override {
+    const Kernels& kernels = find_kernels(execution.kernel);
+    Plan plan;
+    plan.problem = problem;
+    plan.kernel = std::string(kernels.name);
+    plan.threads = make_team(execution).threads();
+    plan.chunk_rows = execution.chunk_rows > 0
+                          ? std::min(problem.n_samples, round_up(execution.chunk_rows, kSumBlock))
+                          : problem.n_samples;
+    plan.value_bits = value_bits_for(problem.n_samples);
+    plan.limbs = problem.dtype == DType::float64 || problem.weighted ||
+                         problem.metric == Metric::cosine
+                     ? 2
+                     : 1;
+    // Items too small to share among threads, and enough of them, get a thread each.
+    const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
+    plan.items_in_parallel =
+        plan.threads > 1 && problem.batch >= plan.threads &&
+        (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
+    const std::int64_t runs = plan.items_in_parallel ? plan.threads : 1;
+    const std::int64_t workers = plan.items_in_parallel ? 1 : plan.threads;
+    plan.workspace_bytes = runs * workspace_bytes(kernels, plan, workers);
+    return plan;
+  }
+
+  void for_each_item(const Plan& plan, const Execution& execution,
+                     const std::function<void(Run&, std::int64_t)>& body) const override {
+    const Kernels& kernels = find_kernels(execution.kernel);
+    const Team team = make_team(execution);
+    if (!plan.items_in_parallel) {
+      CpuRun run(plan, kernels, team);
+      for (std::int64_t b = 0; b < plan.problem.batch; ++b) body(run, b);
+      return;
+    }
+    std::vector<std::unique_ptr<CpuRun>> runs(static_cast<std::size_t>(team.threads()));
+    const std::int64_t grain =
+        std::clamp<std::int64_t>(plan.problem.batch / (16 * team.threads()), 1, 64);
+    team.for_ranges(plan.problem.batch, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
+      auto& run = runs[static_cast<std::size_t>(worker)];
+      if (!run) run = std::make_unique<CpuRun>(plan, kernels, Team());
+      for (std::int64_t b = begin; b < end; ++b) body(*run, b);
+    });
+  }
+
+ private:
+  /// What one run allocates beyond its input and results, to within small change.
+  static std::int64_t workspace_bytes(const Kernels& kernels, const Plan& plan,
+                                      std::int64_t workers) {
+    const Problem& p = plan.problem;
+    const std::int64_t d = round_up(p.n_features, kFeaturePad);
+    const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
+    // label, norm, change (16) and up to two sorted entries (16), seed distance and index (12)
+    const std::int64_t per_point = 4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0);
+    const std::int64_t per_value = 4 + 4 + 8 * plan.limbs +
+                                   static_cast<std::int64_t>(size_of(p.centroid_dtype()));
+    return p.n_samples * per_point + k * d * per_value +
+           workers * (kernels.assign_scratch_bytes(p.n_features, p.n_clusters) + 8 * k +
+                      8 * plan.limbs * d);
+  }
+};
+
+}  // namespace
+}  // namespace cpu
+
+const Backend& cpu_backend() {
+  static const cpu::CpuBackend backend;
+  return backend;
+}
+
+}  // namespace warpmeans

@@ -1,0 +1,367 @@
+// What ends an iteration: empty clusters, new centroids, shift, inertia, the stop flag.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "backend/cpu/cpu_run.h"
+#include "convergence.h"
+#include "core/element.h"
+#include "stream/chunk_source.h"
+
+namespace warpmeans::cpu {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+double ordered_sum(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum;
+}
+
+}  // namespace
+
+double CpuRun::centroid_value(std::int64_t j, std::int64_t f) const {
+  return element_at(plan_.problem.centroid_dtype(), centroids_.data(), j * d_ + f);
+}
+
+/// Rounds values (d) into centroid j; returns its squared shift.
+double CpuRun::write_centroid(std::int64_t j, const double* values) {
+  double shift = 0;
+  const auto write = [&](auto* row) {
+    using C = std::remove_pointer_t<decltype(row)>;
+    for (std::int64_t f = 0; f < d_; ++f) {
+      const C rounded = static_cast<C>(values[f]);
+      const double moved = static_cast<double>(rounded) - static_cast<double>(row[f]);
+      shift += moved * moved;
+      row[f] = rounded;
+    }
+  };
+  if (plan_.problem.centroid_dtype() == DType::float64) {
+    write(reinterpret_cast<double*>(centroids_.data()) + j * d_);
+  } else {
+    write(reinterpret_cast<float*>(centroids_.data()) + j * d_);
+  }
+  return shift;
+}
+
+/// The mean of a cluster from its integer sums, rounded once into centroid j.
+double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weight) {
+  std::vector<double> values(static_cast<std::size_t>(d_));
+  const std::int64_t padded = round_up(d_, kFeaturePad);
+  const bool two_limbs = fixed_.limbs() == 2;
+  for (std::int64_t f = 0; f < d_; ++f) {
+    // sum = high + low exactly; quotient and remainder bring the mean to within a rounding or two.
+    const auto high = static_cast<double>(sums[f]);
+    double low = static_cast<double>(sums[f] - static_cast<std::int64_t>(high));
+    if (two_limbs) low += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
+    const double unit = fixed_.unit(f), mean = mean_[static_cast<std::size_t>(f)];
+    double& value = values[static_cast<std::size_t>(f)];
+    if (metric_ == Metric::cosine) {
+      value = (high + low) / unit + weight * mean;
+    } else if (!two_limbs) {
+      value = mean + (high / weight) / unit;
+    } else {
+      const double quotient = high / weight;
+      const double rest = (std::fma(-quotient, weight, high) + low) / weight;
+      const double centred = quotient / unit, sum = mean + centred;
+      const double lost = (mean - (sum - (sum - mean))) + (centred - (sum - mean));
+      value = sum + (lost + rest / unit);
+    }
+  }
+  if (metric_ == Metric::cosine) {
+    double sq = 0;
+    for (const double v : values) sq += v * v;
+    if (!(sq > 0)) return 0;  // points cancel: the centroid keeps its direction
+    const double norm = std::sqrt(sq);
+    for (double& v : values) v /= norm;
+  }
+  return write_centroid(j, values.data());
+}
+
+/// sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m the
+/// point centred on and S the cluster's sum about it; the other metrics likewise.
+double CpuRun::inertia_from_sums(double& error) const {
+  const std::int64_t padded = round_up(d_, kFeaturePad);
+  std::vector<double> part(static_cast<std::size_t>(k_)), size(static_cast<std::size_t>(k_));
+  const auto team = team_for(k_ * d_ * 4);
+  team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t j = begin; j < end; ++j) {
+      if (sums_.points_of(j) == 0) continue;
+      const double weight = sums_.weight_of(j, fixed_);
+      const std::int64_t* sums = sums_.row(j);
+      const double factor = metric_ == Metric::cosine ? panels_.exact().inv_norm[j] : 1.0;
+      double total = 0, magnitude = 0;
+      for (std::int64_t f = 0; f < d_; ++f) {
+        double sum = static_cast<double>(sums[f]);
+        if (fixed_.limbs() == 2) sum += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
+        sum /= fixed_.unit(f);
+        const double c = centroid_value(j, f) * factor, m = mean_[static_cast<std::size_t>(f)];
+        const double term = metric_ == Metric::euclidean ? (c - m) * (weight * (c - m) - 2 * sum)
+                                                         : -c * (sum + weight * m);
+        total += term;
+        magnitude += metric_ == Metric::euclidean
+                         ? std::fabs(c - m) * (weight * std::fabs(c - m) + 2 * std::fabs(sum))
+                         : std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m));
+      }
+      if (metric_ == Metric::cosine) total += weight;
+      part[static_cast<std::size_t>(j)] = total;
+      size[static_cast<std::size_t>(j)] = magnitude + (metric_ == Metric::cosine ? weight : 0);
+    }
+  });
+  double inertia = ordered_sum(part), magnitude = ordered_sum(size);
+  if (metric_ == Metric::euclidean) {
+    const double scatter = ordered_sum(scatter_blocks_) / (norm_scale_ * norm_scale_);
+    inertia += scatter;
+    magnitude += scatter;
+  }
+  // Rounding of these sums, and of the values that went into the integers.
+  double coarse = 0;
+  if (fixed_.limbs() == 1) {
+    for (const double m : magnitudes_) coarse += m * m;
+    coarse *= std::ldexp(static_cast<double>(n_), 2 - plan_.value_bits);
+  }
+  error = 0x1p-46 * magnitude + coarse;
+  return inertia;
+}
+
+bool CpuRun::wants_direct_inertia() {
+  double error = 0;
+  const double inertia = inertia_from_sums(error);
+  stats_.inertia = inertia;
+  return !(error <= 1e-10 * std::fabs(inertia));
+}
+
+double CpuRun::to_distance(double score) const {
+  const double value = score / (panels_.scale() * panels_.scale());
+  return metric_ == Metric::cosine ? 1 + value : value;
+}
+
+void CpuRun::measure_inertia(const Chunk& chunk) {
+  Rows rows = rows_of(chunk);
+  rows.scale = panels_.scale();
+  team_for(chunk.points.rows * d_ * 4).for_ranges(
+      chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
+        double sum = 0;
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int64_t row = chunk.first_row + i;
+          double score = 0;
+          kernels_.exact_scores(rows, i, panels_.exact(), &labels_[static_cast<std::size_t>(row)], 1,
+                                &score);
+          sum += (weights_ ? weights_[row] : 1.0) * to_distance(score);
+        }
+        inertia_blocks_[static_cast<std::size_t>((chunk.first_row + begin) / kSumBlock)] = sum;
+      });
+  inertia_measured_ = true;
+}
+
+double CpuRun::inertia() { return ordered_sum(inertia_blocks_); }
+
+bool CpuRun::wants_relocation() {
+  if (plan_.problem.empty_clusters != EmptyClusters::relocate) return false;
+  for (std::int64_t j = 0; j < k_; ++j) {
+    if (sums_.is_empty(j)) return true;
+  }
+  return false;
+}
+
+void CpuRun::relocate(const Chunk& chunk) {
+  farthest_.resize(static_cast<std::size_t>(n_));
+  Rows rows = rows_of(chunk);
+  rows.scale = panels_.scale();
+  team_for(chunk.points.rows * d_ * 4).for_ranges(
+      chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const auto row = static_cast<std::size_t>(chunk.first_row + i);
+          double score = 0;
+          kernels_.exact_scores(rows, i, panels_.exact(), &labels_[row], 1, &score);
+          farthest_[row] = to_distance(score);
+        }
+      });
+}
+
+/// The rule of docs/contract.md: farthest first, lowest row among equals, and no cluster emptied.
+std::vector<CpuRun::Relocation> CpuRun::choose_relocations() {
+  std::vector<std::int32_t> empty;
+  for (std::int64_t j = 0; j < k_; ++j) {
+    if (sums_.is_empty(j)) empty.push_back(static_cast<std::int32_t>(j));
+  }
+  std::vector<std::int64_t> left(static_cast<std::size_t>(k_), 0);  // positive-weight points
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < n_; ++i) {
+    const auto row = static_cast<std::size_t>(i);
+    if (weights_ && !(weights_[i] > 0)) continue;
+    ++left[static_cast<std::size_t>(labels_[row])];
+    if (metric_ == Metric::inner_product || farthest_[row] > 0) rows.push_back(i);
+  }
+  const auto farther = [&](std::int64_t a, std::int64_t b) {
+    const double da = farthest_[static_cast<std::size_t>(a)], db = farthest_[static_cast<std::size_t>(b)];
+    return da != db ? da > db : a < b;
+  };
+  std::vector<Relocation> moves;
+  auto sorted_to = rows.begin();
+  for (auto at = rows.begin(); at != rows.end() && moves.size() < empty.size(); ++at) {
+    if (at == sorted_to) {  // sort a little more
+      const auto more = std::min<std::int64_t>(rows.end() - at, 2 * static_cast<std::int64_t>(empty.size()) + 64);
+      sorted_to = at + more;
+      std::partial_sort(at, sorted_to, rows.end(), farther);
+    }
+    const std::int32_t from = labels_[static_cast<std::size_t>(*at)];
+    if (left[static_cast<std::size_t>(from)] < 2) continue;
+    --left[static_cast<std::size_t>(from)];
+    moves.push_back({*at, from, empty[moves.size()]});
+  }
+  return moves;
+}
+
+/// Donors are averaged without the points they gave; each taker becomes its point.
+void CpuRun::apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves) {
+  const MatrixView shape = source.sample();
+  std::vector<std::int64_t> donors;
+  for (const Relocation& move : moves) donors.push_back(move.from);
+  std::sort(donors.begin(), donors.end());
+  donors.erase(std::unique(donors.begin(), donors.end()), donors.end());
+  for (const std::int64_t j : donors) {
+    std::vector<std::int64_t> sums(sums_.row(j), sums_.row(j) + sums_.row_words());
+    double weight = sums_.weight_of(j, fixed_);
+    std::int64_t high = 0, low = 0;
+    if (weights_) {
+      high = sums_.all_weight_sums()[static_cast<std::size_t>(2 * j)];
+      low = sums_.all_weight_sums()[static_cast<std::size_t>(2 * j) + 1];
+    }
+    for (const Relocation& move : moves) {
+      if (move.from != j) continue;
+      const std::int64_t row[] = {move.row};
+      const std::vector<std::byte> data = source.gather(row);
+      AccumulateArgs args;
+      args.rows = rows_of({MatrixView::dense(data.data(), shape.dtype, 1, d_), move.row});
+      args.rows.scale = 1;
+      args.weights = weights_ ? weights_ + move.row : nullptr;
+      args.units = fixed_.units();
+      const std::int64_t take_away[] = {1};
+      args.entries = take_away;
+      args.count = 1;
+      args.sums = sums.data();
+      kernels_.accumulate(args);
+      if (weights_) {
+        std::int64_t h, l;
+        fixed_.split_weight(weights_[move.row], h, l);
+        weight = fixed_.join_weight(high -= h, low -= l);
+      } else {
+        weight -= 1;
+      }
+    }
+    shifts_[static_cast<std::size_t>(j)] = write_mean(j, sums.data(), weight);
+  }
+  for (const Relocation& move : moves) {
+    const std::int64_t row[] = {move.row};
+    const std::vector<std::byte> data = source.gather(row);
+    std::vector<double> values(static_cast<std::size_t>(d_));
+    const double factor =
+        metric_ == Metric::cosine ? inv_norms_[static_cast<std::size_t>(move.row)] : 1.0;
+    for (std::int64_t f = 0; f < d_; ++f) {
+      values[static_cast<std::size_t>(f)] = element_at(shape.dtype, data.data(), f) * factor;
+    }
+    shifts_[static_cast<std::size_t>(move.to)] = write_centroid(move.to, values.data());
+  }
+}
+
+void CpuRun::update_centroids(const ChunkSource& source) {
+  std::vector<Relocation> moves;
+  std::vector<std::uint8_t> donor(static_cast<std::size_t>(k_), 0);
+  std::int64_t first_empty = -1;
+  for (std::int64_t j = k_ - 1; j >= 0; --j) {
+    if (sums_.is_empty(j)) first_empty = j;
+  }
+  if (first_empty >= 0) {
+    if (plan_.problem.empty_clusters == EmptyClusters::error) {
+      throw Error(ErrorCode::empty_cluster,
+                  "fit: cluster " + std::to_string(first_empty) + " is empty in iteration " +
+                      std::to_string(iteration_) + "; choose fewer than " + std::to_string(k_) +
+                      " clusters, or relocate or keep empty ones");
+    }
+    if (plan_.problem.empty_clusters == EmptyClusters::relocate) moves = choose_relocations();
+  }
+  for (const Relocation& move : moves) donor[static_cast<std::size_t>(move.from)] = 1;
+  const auto team = team_for(k_ * d_ * 4);
+  team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t j = begin; j < end; ++j) {
+      const auto uj = static_cast<std::size_t>(j);
+      shifts_[uj] = 0;
+      if (donor[uj] || sums_.is_empty(j)) continue;
+      shifts_[uj] = write_mean(j, sums_.row(j), sums_.weight_of(j, fixed_));
+    }
+  });
+  if (!moves.empty()) apply_relocations(source, moves);
+}
+
+double CpuRun::mean_variance() {
+  if (mean_variance_ >= 0) return mean_variance_;
+  const std::int64_t padded = round_up(d_, kFeaturePad);
+  const auto n = static_cast<double>(n_);
+  double spread = ordered_sum(plain_blocks_) / (norm_scale_ * norm_scale_) / n;
+  for (std::int64_t f = 0; f < d_; ++f) {
+    std::int64_t high = 0, low = 0;
+    const FixedPoint& fixed = weights_ ? plain_fixed_ : fixed_;
+    if (weights_) {
+      high = plain_sums_[static_cast<std::size_t>(f)];
+      low = plain_sums_[static_cast<std::size_t>(padded + f)];
+    } else {
+      for (std::int64_t j = 0; j < k_; ++j) {
+        high += sums_.row(j)[f];
+        if (fixed.limbs() == 2) low += sums_.row(j)[padded + f];
+      }
+    }
+    const double sum = static_cast<double>(high) + static_cast<double>(low) * fixed.limb_unit();
+    const double offset = sum / fixed.unit(f) / n;
+    spread -= offset * offset;
+  }
+  mean_variance_ = std::max(0.0, spread) / static_cast<double>(d_);
+  return mean_variance_;
+}
+
+void CpuRun::finish_iteration(const ChunkSource& source) {
+  const auto start = Clock::now();
+  ++iteration_;
+  if (inertia_measured_) stats_.inertia = inertia();
+  update_centroids(source);
+  stats_.shift = ordered_sum(shifts_);
+  const StopDecision decision =
+      decide(plan_.problem, iteration_, stats_.labels_changed, stats_.shift,
+             plan_.problem.tol > 0 ? mean_variance() : 0.0);
+  stop_ = decision.stop;
+  converged_ = decision.converged;
+  labels_current_ = stats_.shift == 0;
+  stats_.seconds_update += seconds_since(start);
+  stats_.seconds = seconds_since(started_);
+}
+
+void CpuRun::collect(const ItemResult& result) {
+  if (!result.labels.empty()) {
+    std::copy(labels_.begin(), labels_.end(), result.labels.begin());
+  }
+  if (result.centroids) std::memcpy(result.centroids, centroids_.data(), centroids_.size());
+  for (std::size_t j = 0; j < result.counts.size(); ++j) {
+    result.counts[j] = sums_.points_of(static_cast<std::int64_t>(j));
+  }
+}
+
+void CpuRun::distances(const Chunk& chunk, bool to_all, double* out) {
+  Rows rows = rows_of(chunk);
+  rows.scale = panels_.scale();
+  const std::int64_t columns = to_all ? k_ : 1;
+  team_for(chunk.points.rows * columns * d_ * 4).for_ranges(
+      chunk.points.rows, 64, [&](std::int64_t begin, std::int64_t end, int) {
+        for (std::int64_t i = begin; i < end; ++i) {
+          const std::int32_t* ids =
+              to_all ? nullptr : &labels_[static_cast<std::size_t>(chunk.first_row + i)];
+          kernels_.exact_scores(rows, i, panels_.exact(), ids, columns, out + i * columns);
+          for (std::int64_t q = i * columns; q < (i + 1) * columns; ++q) out[q] = to_distance(out[q]);
+        }
+      });
+}
+
+}  // namespace warpmeans::cpu

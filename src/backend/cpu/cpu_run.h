@@ -1,0 +1,131 @@
+// One fit on the CPU: an item's buffers, and the seam's operations on them.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "backend.h"
+#include "backend/cpu/centroid_panels.h"
+#include "backend/cpu/cluster_sums.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/seeding.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace warpmeans::cpu {
+
+class CpuRun : public Run {
+ public:
+  CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
+
+  void begin_item(std::int64_t item, const MatrixView& sample, const double* weights) override;
+  void prepare(const Chunk& chunk) override;
+  void finish_prepare() override;
+
+  void begin_seeding(const ChunkSource& source) override;
+  std::vector<std::int64_t> draw(std::span<const double> u) override;
+  std::vector<double> try_seeds(std::span<const std::int64_t> rows) override;
+  void accept_seed(std::int64_t row) override;
+  void accept_seeds(std::span<const std::int64_t> rows) override;
+  std::vector<std::int64_t> sample_rows(double factor, std::uint64_t seed,
+                                        std::uint32_t round) override;
+  std::vector<double> seed_weights() override;
+  double whole_mass() override;
+
+  void set_centroids(const MatrixView& centroids) override;
+  void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
+  void begin_iteration() override;
+  void assign(const Chunk& chunk) override;
+  void accumulate(const Chunk& chunk) override;
+  ClusterSumsView sums() override;
+  bool wants_relocation() override;
+  void relocate(const Chunk& chunk) override;
+  bool wants_direct_inertia() override;
+  void measure_inertia(const Chunk& chunk) override;
+  void finish_iteration(const ChunkSource& source) override;
+  bool stop_requested() override { return stop_; }
+  IterationStats last_stats() override { return stats_; }
+
+  bool labels_current() override { return labels_current_; }
+  bool converged() override { return converged_; }
+  double inertia() override;
+  void collect(const ItemResult& result) override;
+  void distances(const Chunk& chunk, bool to_all, double* out) override;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  /// Multiply-adds below which waking a thread costs more than it brings.
+  static constexpr std::int64_t kSerialWork = 400'000;
+
+  /// A point on its way to an empty cluster, and where it was.
+  struct Relocation {
+    std::int64_t row;
+    std::int32_t from, to;
+  };
+
+  Rows rows_of(const Chunk& chunk) const;
+  const double* weights_of(const Chunk& chunk) const {
+    return weights_ ? weights_ + chunk.first_row : nullptr;
+  }
+  void fill_inv_norms(const Chunk& chunk);
+  void note_bad_value(const Chunk& chunk, std::int64_t first, std::int64_t count);
+  void center_on(const MatrixView& sample);
+  double inertia_from_sums(double& error) const;
+  double mean_variance();
+  const Team& team_for(std::int64_t work) const { return work < kSerialWork ? alone_ : team_; }
+  std::vector<Relocation> choose_relocations();
+  void apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves);
+  void update_centroids(const ChunkSource& source);
+  double write_mean(std::int64_t j, const std::int64_t* sums, double weight);
+  double write_centroid(std::int64_t j, const double* values);
+  double centroid_value(std::int64_t j, std::int64_t f) const;
+  double to_distance(double score) const;
+
+  const Plan plan_;
+  const Kernels& kernels_;
+  const Team team_, alone_;
+  const std::int64_t n_, d_, k_;
+  const Metric metric_;
+
+  // Data of the item
+  std::int64_t item_ = 0;
+  const double* weights_ = nullptr;
+  double largest_weight_ = 1;
+  std::vector<double> mean_;        // (d, padded)
+  std::vector<float> mean32_;
+  std::vector<double> inv_norms_;   // (n) cosine
+  std::vector<float> norms_;        // (n) upper bounds of |y - mean| * norm_scale_
+  double norm_scale_ = 1;
+  bool wide_ = false;
+  std::vector<double> min_, max_;   // (d)
+  std::vector<double> scatter_blocks_;  // (n / 1024) sums of w |y - mean|^2 * norm_scale_^2
+  std::vector<double> plain_blocks_;    // the same without weights
+  std::vector<double> magnitudes_;  // (d)
+  PointRange range_;
+  std::int64_t bad_row_ = -1;
+  std::int64_t bad_column_ = 0;
+  double bad_value_ = 0;
+
+  // Lloyd
+  std::vector<std::int32_t> labels_;  // (n)
+  std::vector<std::byte> centroids_;  // (k, d) of the centroid dtype
+  CentroidPanels panels_;
+  FixedPoint fixed_;
+  ClusterSums sums_;
+  std::vector<std::vector<LabelChange>> changes_;  // one list a worker
+  std::vector<AlignedVector<char>> scratch_;       // one a worker
+  std::vector<double> farthest_;                   // (n) distances, only while relocating
+  std::vector<double> inertia_blocks_;             // (n / 1024)
+  bool inertia_measured_ = false;
+  double mean_variance_ = -1;
+  bool labels_current_ = false, stop_ = false, converged_ = false;
+  int iteration_ = 0;
+  IterationStats stats_;
+  std::vector<double> shifts_;        // (k) squared shifts
+  std::vector<std::int64_t> plain_sums_;  // (d, padded) of all points without weights, if weighted
+  FixedPoint plain_fixed_;
+  Clock::time_point started_;
+
+  std::optional<Seeding> seeding_;
+};
+
+}  // namespace warpmeans::cpu

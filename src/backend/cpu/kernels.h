@@ -1,0 +1,140 @@
+// The kernels of the CPU backend: written once with Google Highway, compiled per instruction set,
+// chosen once per run. They take raw pointers in one struct and know nothing of fits.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <warpmeans/types.h>
+
+namespace warpmeans::cpu {
+
+/// Arrays of d features that kernels read by whole vectors are padded to a multiple of this.
+inline constexpr std::int64_t kFeaturePad = 16;
+/// Sums in float64 that are not integers run over blocks of this many rows, at fixed places.
+inline constexpr std::int64_t kSumBlock = 1024;
+
+inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
+  return (n + unit - 1) / unit * unit;
+}
+
+/// Rows as the caller gave them, and the map to what the screen sees:
+/// y' = (x * inv_norm - mean) * scale, with scale a power of two.
+struct Rows {
+  const void* data = nullptr;
+  DType dtype = DType::float32;
+  std::int64_t stride = 0;             // elements
+  std::int64_t d = 0;
+  const double* mean = nullptr;        // (d, padded)
+  const float* mean32 = nullptr;       // the same values; exact unless wide
+  const double* inv_norm = nullptr;    // (rows) of the cosine metric; null otherwise
+  double scale = 1;
+  bool wide = false;                   // subtract in float64: float64 points, unit rows, extremes
+
+  const void* row(std::int64_t i) const {
+    return static_cast<const char*>(data) +
+           i * stride * static_cast<std::int64_t>(size_of(dtype));
+  }
+};
+
+/// Centroids as the screen sees them. All in units of `scale`; see docs/cpu.md for the bound.
+/// lower bound of a score: h_lo[j] - radius_i * norm[j] - x'.c'  (radius_i = alpha * |x'_i|)
+/// upper bound: lower + 2 * (eps[j] + radius_i * norm[j])
+struct Panels {
+  std::int64_t k = 0, d = 0;
+  std::int64_t width = 0;        // centroids of a panel: two vectors
+  float alpha = 0;
+  const float* packed = nullptr;  // (k_padded / width, d, width)
+  const float* rows = nullptr;    // (k, d_padded), for one centroid at a time
+  const float* h_lo = nullptr;    // (k_padded), +inf where j can never win
+  const float* norm = nullptr;    // (k_padded)
+  const float* eps = nullptr;     // (k_padded)
+};
+
+/// The centroids themselves, for the float64 evaluation.
+struct ExactCentroids {
+  const void* data = nullptr;  // (k, d) dense
+  DType dtype = DType::float32;
+  Metric metric = Metric::euclidean;
+  std::int64_t k = 0, d = 0;
+  const double* inv_norm = nullptr;  // (k) of the cosine metric
+};
+
+struct LabelChange {
+  std::int64_t row;
+  std::int32_t from, to;  // from is -1 for a first label
+};
+
+struct AssignArgs {
+  Rows rows;  // row 0 is the first row of the chunk
+  const float* norms = nullptr;  // (rows) upper bounds of |x'|; not finite: evaluate exactly
+  const Panels* panels = nullptr;
+  const ExactCentroids* exact = nullptr;
+  std::int32_t* labels = nullptr;         // (rows) in and out; -1: none yet
+  std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
+  std::int64_t doubtful = 0;              // counted up
+  char* scratch = nullptr;                // assign_scratch_bytes, 64-byte aligned
+};
+
+struct PrepareArgs {
+  Rows rows;
+  double* min = nullptr;  // (d) running; null where the metric makes them needless
+  double* max = nullptr;
+  double* sq_norms = nullptr;  // (count) |y'|^2, written
+  char* scratch = nullptr;     // 2 * round_up(d, kFeaturePad) doubles
+};
+
+/// Which integer units a value is counted in.
+struct SumUnits {
+  const double* unit = nullptr;  // (d, padded) powers of two per feature
+  int limbs = 1;
+  double limb_unit = 1;  // second limb: 2^-bits of the first
+};
+
+struct AccumulateArgs {
+  Rows rows;  // of the chunk
+  const double* weights = nullptr;
+  SumUnits units;
+  const std::int64_t* entries = nullptr;  // row * 2 + (1 where it is taken away)
+  std::int64_t count = 0;
+  std::int64_t* sums = nullptr;  // (limbs, d_padded) added to
+};
+
+struct Kernels {
+  std::string_view name;
+  std::int64_t panel_width;   // centroids
+  std::int64_t block_points;  // rows an assign task should be a multiple of
+
+  /// Labels of rows [first, first + count) of the chunk.
+  void (*assign)(AssignArgs&, std::int64_t first, std::int64_t count);
+  std::int64_t (*assign_scratch_bytes)(std::int64_t d, std::int64_t k);
+  /// Packs centroids [first, first + count) of `rows` into panels (count padded with zeros).
+  void (*pack_panel)(const float* rows, std::int64_t d, std::int64_t first, std::int64_t count,
+                     float* panel);
+
+  /// Extremes, |y'|^2; returns false where a value is NaN or Inf.
+  bool (*prepare)(const PrepareArgs&, std::int64_t first, std::int64_t count);
+  /// y' of one row as float32 (d, padded with zeros).
+  void (*screen_row)(const Rows&, std::int64_t row, float* out);
+  /// Float64 scores of one row with centroids ids[0..n) (ids null: 0..n), in units of scale^2.
+  void (*exact_scores)(const Rows&, std::int64_t row, const ExactCentroids&,
+                       const std::int32_t* ids, std::int64_t n, double* out);
+  void (*accumulate)(const AccumulateArgs&);
+  /// dots[t] = x'_row . seed[t] for t in ids[0..n), n <= 4 at a time inside.
+  void (*seed_dots)(const Rows&, std::int64_t row, const float* seeds, std::int64_t seed_stride,
+                    const std::int32_t* ids, std::int64_t n, float* dots);
+  /// |y_a - y_b|^2 in float64 and units of scale^2, between rows of two Rows.
+  double (*sq_distance)(const Rows&, std::int64_t a, const Rows&, std::int64_t b);
+  /// x.y of the float32 screen rows.
+  float (*dot)(const float* a, const float* b, std::int64_t d);
+};
+
+/// "" is the best this machine runs. Throws Error(unsupported) for what it cannot.
+const Kernels& find_kernels(std::string_view name);
+
+// One table half per translation unit; find_kernels joins them.
+void fill_assign_kernels(std::string_view name, Kernels& table);
+void fill_row_kernels(std::string_view name, Kernels& table);
+
+}  // namespace warpmeans::cpu

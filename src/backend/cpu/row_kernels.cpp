@@ -1,0 +1,282 @@
+// Kernels that read rows once: extremes and norms, integer sums, float64 scores, seeding.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/row_kernels.cpp"
+#include <hwy/foreach_target.h>  // NOLINT: includes this file once per instruction set
+#include <hwy/highway.h>
+
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/row_loads-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace warpmeans::cpu::HWY_NAMESPACE {
+
+/// |y'|^2 in float64, the same bits on every instruction set.
+template <typename T>
+HWY_INLINE double sq_norm_t(const Rows& rows, std::int64_t i, bool& finite) {
+  const DD dd;
+  const T* row = static_cast<const T*>(rows.row(i));
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+  const VD factor = hn::Set(dd, rows.inv_norm ? rows.inv_norm[i] : 1.0);
+  const VD scale = hn::Set(dd, rows.scale);
+  const VD largest = hn::Set(dd, std::numeric_limits<double>::max());
+  EightSums sums;
+  auto all_finite = hn::FirstN(dd, static_cast<std::size_t>(lanes));
+  for_each_vector(row, rows.d, 8, [&](const T* p, std::int64_t f) HWY_ATTR {
+    for (int v = 0; v < EightSums::kVectors; ++v) {
+      const VD x = load_double(dd, p + v * lanes);
+      all_finite = hn::And(all_finite, hn::Le(hn::Abs(x), largest));
+      const VD mean = hn::LoadU(dd, rows.mean + f + v * lanes);
+      const VD y = hn::Mul(hn::Sub(hn::Mul(x, factor), mean), scale);
+      sums.sums[v] = hn::Add(sums.sums[v], hn::Mul(y, y));
+    }
+  });
+  finite = hn::AllTrue(dd, all_finite);
+  return sums.total();
+}
+
+/// Running extremes of `count` rows. For float16 and narrower they are exact in float32 too.
+template <typename T>
+HWY_NOINLINE void extremes_t(const PrepareArgs& args, std::int64_t first, std::int64_t count) {
+  const std::int64_t d = args.rows.d;
+  if constexpr (std::is_same_v<T, double>) {
+    const DD dd;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+    double* low = reinterpret_cast<double*>(args.scratch);
+    double* high = low + round_up(d, kFeaturePad);
+    std::fill(low, low + round_up(d, kFeaturePad), std::numeric_limits<double>::max());
+    std::fill(high, high + round_up(d, kFeaturePad), std::numeric_limits<double>::lowest());
+    for (std::int64_t i = first; i < first + count; ++i) {
+      const T* row = static_cast<const T*>(args.rows.row(i));
+      for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
+        const VD x = load_double(dd, p);
+        hn::StoreU(hn::Min(hn::LoadU(dd, low + f), x), dd, low + f);
+        hn::StoreU(hn::Max(hn::LoadU(dd, high + f), x), dd, high + f);
+      });
+    }
+    for (std::int64_t f = 0; f < d; ++f) {
+      args.min[f] = std::min(args.min[f], low[f]);
+      args.max[f] = std::max(args.max[f], high[f]);
+    }
+  } else {
+    const DF df;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+    float* low = reinterpret_cast<float*>(args.scratch);
+    float* high = low + round_up(d, kFeaturePad);
+    std::fill(low, low + round_up(d, kFeaturePad), std::numeric_limits<float>::max());
+    std::fill(high, high + round_up(d, kFeaturePad), std::numeric_limits<float>::lowest());
+    for (std::int64_t i = first; i < first + count; ++i) {
+      const T* row = static_cast<const T*>(args.rows.row(i));
+      for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
+        const VF x = load_float(df, p);
+        hn::StoreU(hn::Min(hn::LoadU(df, low + f), x), df, low + f);
+        hn::StoreU(hn::Max(hn::LoadU(df, high + f), x), df, high + f);
+      });
+    }
+    for (std::int64_t f = 0; f < d; ++f) {
+      args.min[f] = std::min(args.min[f], static_cast<double>(low[f]));
+      args.max[f] = std::max(args.max[f], static_cast<double>(high[f]));
+    }
+  }
+}
+
+template <typename T>
+HWY_NOINLINE bool prepare_t(const PrepareArgs& args, std::int64_t first, std::int64_t count) {
+  constexpr std::int64_t kRowsAtOnce = 16;  // small enough that the second read hits the cache
+  bool all_finite = true;
+  for (std::int64_t done = 0; done < count; done += kRowsAtOnce) {
+    const std::int64_t n = std::min(kRowsAtOnce, count - done);
+    for (std::int64_t i = first + done; i < first + done + n; ++i) {
+      bool finite = true;
+      args.sq_norms[i] = sq_norm_t<T>(args.rows, i, finite);
+      all_finite = all_finite && finite;
+    }
+  }
+  if (all_finite && args.min) extremes_t<T>(args, first, count);
+  return all_finite;
+}
+
+bool prepare(const PrepareArgs& args, std::int64_t first, std::int64_t count) {
+  return with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+    return prepare_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, first, count);
+  });
+}
+
+/// Adds rows to one cluster's integer sums. Adding 1.5 x 2^52 to a value rounds it to an integer
+/// that stands in the low bits of the double, so no conversion instruction is needed.
+template <typename T, int kLimbs>
+HWY_NOINLINE void accumulate_t(const AccumulateArgs& args) {
+  const DD dd;
+  const hn::RebindToSigned<DD> di;
+  using VI = hn::Vec<decltype(di)>;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+  const std::int64_t d = args.rows.d, d_padded = round_up(d, kFeaturePad);
+  const VD magic = hn::Set(dd, 0x1.8p52);
+  const VI magic_bits = hn::BitCast(di, magic);
+  const VD limb = hn::Set(dd, 1.0 / args.units.limb_unit);
+  for (std::int64_t e = 0; e < args.count; ++e) {
+    if (e + 4 < args.count) {  // rows come in no order: ask for them early
+      const char* next = static_cast<const char*>(args.rows.row(args.entries[e + 4] >> 1));
+      for (std::int64_t b = 0; b < std::min<std::int64_t>(d * static_cast<std::int64_t>(sizeof(T)), 1024); b += 64) {
+        hwy::Prefetch(next + b);
+      }
+    }
+    const std::int64_t i = args.entries[e] >> 1;
+    const bool take_away = args.entries[e] & 1;
+    const T* row = static_cast<const T*>(args.rows.row(i));
+    const VD factor = hn::Set(dd, args.rows.inv_norm ? args.rows.inv_norm[i] : 1.0);
+    const VD weight = hn::Set(dd, args.weights ? args.weights[i] : 1.0);
+    // -(v - m) = m - v: the same integers with the sign turned, still exact modulo 2^64.
+    const VI sign = hn::Set(di, take_away ? -1 : 0);
+    for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
+      const VD y = hn::Sub(hn::Mul(load_double(dd, p), factor), hn::LoadU(dd, args.rows.mean + f));
+      const VD t = hn::Mul(hn::Mul(y, weight), hn::LoadU(dd, args.units.unit + f));
+      const VD rounded = hn::Add(t, magic);
+      VI q = hn::Sub(hn::BitCast(di, rounded), magic_bits);
+      q = hn::Sub(hn::Xor(q, sign), sign);
+      std::int64_t* sum = args.sums + f;
+      hn::StoreU(hn::Add(hn::LoadU(di, sum), q), di, sum);
+      if constexpr (kLimbs == 2) {
+        const VD rest = hn::Mul(hn::Sub(t, hn::Sub(rounded, magic)), limb);
+        VI q2 = hn::Sub(hn::BitCast(di, hn::Add(rest, magic)), magic_bits);
+        q2 = hn::Sub(hn::Xor(q2, sign), sign);
+        hn::StoreU(hn::Add(hn::LoadU(di, sum + d_padded), q2), di, sum + d_padded);
+      }
+    });
+  }
+}
+
+void accumulate(const AccumulateArgs& args) {
+  with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+    using T = std::remove_const_t<std::remove_pointer_t<decltype(type)>>;
+    if (args.units.limbs == 2) {
+      accumulate_t<T, 2>(args);
+    } else {
+      accumulate_t<T, 1>(args);
+    }
+  });
+}
+
+/// Dot products of one row with up to four seeds at a time; the row is converted as it is read.
+template <int kSeeds>
+HWY_INLINE void dots_of(const float* x, const float* seeds, std::int64_t stride,
+                        const std::int32_t* ids, std::int64_t d_padded, float* dots) {
+  const DF df;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  VF sum[kSeeds];
+  for (int t = 0; t < kSeeds; ++t) sum[t] = hn::Zero(df);
+  for (std::int64_t f = 0; f < d_padded; f += lanes) {
+    const VF xv = hn::LoadU(df, x + f);
+#pragma GCC unroll 4
+    for (int t = 0; t < kSeeds; ++t) {
+      sum[t] = hn::MulAdd(xv, hn::LoadU(df, seeds + ids[t] * stride + f), sum[t]);
+    }
+  }
+  for (int t = 0; t < kSeeds; ++t) dots[t] = hn::GetLane(hn::SumOfLanes(df, sum[t]));
+}
+
+void seed_dots(const Rows& rows, std::int64_t row, const float* seeds, std::int64_t seed_stride,
+               const std::int32_t* ids, std::int64_t n, float* dots) {
+  constexpr std::int64_t kChunk = 1024;  // features converted at a time; later ones are added
+  alignas(64) float x[kChunk];
+  const std::int64_t d = rows.d;
+  std::fill(dots, dots + n, 0.0f);
+  Rows part = rows;
+  for (std::int64_t f = 0; f < d; f += kChunk) {
+    part.d = std::min(kChunk, d - f);
+    part.data = static_cast<const char*>(rows.row(row)) + f * static_cast<std::int64_t>(size_of(rows.dtype));
+    part.mean = rows.mean + f;
+    part.mean32 = rows.mean32 + f;
+    if (rows.inv_norm) part.inv_norm = rows.inv_norm + row;
+    screen_row(part, 0, x);
+    const std::int64_t padded = round_up(part.d, kFeaturePad);
+    std::int64_t t = 0;
+    float four[4];
+    const auto add = [&](int count) {
+      for (int q = 0; q < count; ++q) dots[t + q] += four[q];
+      t += count;
+    };
+    while (n - t >= 4) {
+      dots_of<4>(x, seeds + f, seed_stride, ids + t, padded, four);
+      add(4);
+    }
+    if (n - t == 3) {
+      dots_of<3>(x, seeds + f, seed_stride, ids + t, padded, four);
+      add(3);
+    } else if (n - t == 2) {
+      dots_of<2>(x, seeds + f, seed_stride, ids + t, padded, four);
+      add(2);
+    } else if (n - t == 1) {
+      dots_of<1>(x, seeds + f, seed_stride, ids + t, padded, four);
+      add(1);
+    }
+  }
+}
+
+template <typename T>
+HWY_INLINE double sq_distance_t(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
+  const DD dd;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+  const T* x = static_cast<const T*>(ra.row(a));
+  const T* y = static_cast<const T*>(rb.row(b));
+  const VD fx = hn::Set(dd, ra.inv_norm ? ra.inv_norm[a] : 1.0);
+  const VD fy = hn::Set(dd, rb.inv_norm ? rb.inv_norm[b] : 1.0);
+  const VD scale = hn::Set(dd, ra.scale);
+  EightSums sums;
+  alignas(64) T y_tail[8];
+  for_each_vector(x, ra.d, 8, [&](const T* p, std::int64_t f) HWY_ATTR {
+    const T* q = y + f;
+    if (f + 8 > ra.d) {
+      std::memset(static_cast<void*>(y_tail), 0, sizeof(y_tail));
+      std::memcpy(static_cast<void*>(y_tail), static_cast<const void*>(q),
+                  static_cast<std::size_t>(ra.d - f) * sizeof(T));
+      q = y_tail;
+    }
+    for (int v = 0; v < EightSums::kVectors; ++v) {
+      const VD u = hn::Mul(load_double(dd, p + v * lanes), fx);
+      const VD w = hn::Mul(load_double(dd, q + v * lanes), fy);
+      const VD diff = hn::Mul(hn::Sub(u, w), scale);
+      sums.sums[v] = hn::Add(sums.sums[v], hn::Mul(diff, diff));
+    }
+  });
+  return sums.total();
+}
+
+double sq_distance(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
+  return with_element_type(ra.dtype, [&](auto* type) HWY_ATTR {
+    return sq_distance_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(ra, a, rb, b);
+  });
+}
+
+void screen_row_call(const Rows& rows, std::int64_t row, float* out) { screen_row(rows, row, out); }
+
+void exact_scores_call(const Rows& rows, std::int64_t row, const ExactCentroids& exact,
+                       const std::int32_t* ids, std::int64_t n, double* out) {
+  exact_scores(rows, row, exact, ids, n, out);
+}
+
+void fill_rows(Kernels& table) {
+  table.prepare = &prepare;
+  table.screen_row = &screen_row_call;
+  table.exact_scores = &exact_scores_call;
+  table.accumulate = &accumulate;
+  table.seed_dots = &seed_dots;
+  table.sq_distance = &sq_distance;
+}
+
+}  // namespace warpmeans::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include "backend/cpu/for_kernel_name.h"
+
+namespace warpmeans::cpu {
+
+void fill_row_kernels(std::string_view name, Kernels& table) {
+  WARPMEANS_FOR_KERNEL_NAME(name, fill_rows, table);
+}
+
+}  // namespace warpmeans::cpu
+#endif

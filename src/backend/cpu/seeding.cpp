@@ -1,0 +1,402 @@
+#include "backend/cpu/seeding.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/philox.h"
+#include "stream/chunk_source.h"
+
+namespace warpmeans::cpu {
+namespace {
+
+/// Float32 coordinates of unit rows are off by the float64 rounding of 1 / |x| too.
+constexpr double kUnitRowError = 2e-9;
+
+}  // namespace
+
+Rows Seeding::Trials::view(const Rows& layout) const {
+  Rows rows = layout;
+  rows.data = data.data();
+  rows.stride = layout.d;
+  rows.inv_norm = inv_norms.empty() ? nullptr : inv_norms.data();
+  return rows;
+}
+
+Seeding::Seeding(const SeedingData& data)
+    : data_(data),
+      d_padded_(round_up(data.layout.d, kFeaturePad)),
+      alpha_(dot_error_factor(data.layout.d)),
+      sq_distance_(static_cast<std::size_t>(data.n), 1.0),
+      nearest_(static_cast<std::size_t>(data.n), -1),
+      block_mass_(static_cast<std::size_t>(n_blocks())),
+      workers_(static_cast<std::size_t>(data.team->threads())) {
+  for (std::int64_t b = 0; b < n_blocks(); ++b) refresh_block(b);
+}
+
+Rows Seeding::rows_of(const Chunk& chunk) const {
+  Rows rows = data_.layout;
+  rows.data = chunk.points.data;
+  rows.stride = chunk.points.row_stride;
+  rows.inv_norm = data_.inv_norms ? data_.inv_norms + chunk.first_row : nullptr;
+  return rows;
+}
+
+void Seeding::refresh_block(std::int64_t block) {
+  double sum = 0;
+  for (std::int64_t i = block * kSumBlock; i < std::min(data_.n, (block + 1) * kSumBlock); ++i) {
+    sum += weight(i) * sq_distance_[static_cast<std::size_t>(i)];
+  }
+  block_mass_[static_cast<std::size_t>(block)] = sum;
+}
+
+double Seeding::whole_mass() const {
+  double sum = 0;
+  for (const double mass : block_mass_) sum += mass;
+  return sum;
+}
+
+std::vector<std::int64_t> Seeding::draw(std::span<const double> u) const {
+  const double whole = whole_mass();
+  std::vector<std::int64_t> rows;
+  for (const double fraction : u) {
+    double rest = fraction * whole;
+    std::int64_t block = 0;
+    while (block + 1 < n_blocks() && rest >= block_mass_[static_cast<std::size_t>(block)]) {
+      rest -= block_mass_[static_cast<std::size_t>(block++)];
+    }
+    // The block's mass may exceed the sum of its rows by a rounding: then the last row with mass,
+    // and before that block if it has none.
+    std::int64_t pick = -1;
+    for (; pick < 0 && block >= 0; --block) {
+      for (std::int64_t i = block * kSumBlock; i < std::min(data_.n, (block + 1) * kSumBlock); ++i) {
+        const double mass = weight(i) * sq_distance_[static_cast<std::size_t>(i)];
+        if (!(mass > 0)) continue;
+        pick = i;
+        if (rest < mass) break;
+        rest -= mass;
+      }
+    }
+    rows.push_back(std::max<std::int64_t>(pick, 0));
+  }
+  return rows;
+}
+
+void Seeding::load_trials(std::span<const std::int64_t> rows) {
+  const auto count = static_cast<std::int64_t>(rows.size());
+  trials_.rows.assign(rows.begin(), rows.end());
+  trials_.data = data_.source->gather(rows);
+  trials_.inv_norms.clear();
+  if (data_.inv_norms) {
+    for (const std::int64_t row : rows) trials_.inv_norms.push_back(data_.inv_norms[row]);
+  }
+  if (trials_.screen.size() < count * d_padded_) trials_.screen.resize(count * d_padded_);
+  trials_.norms.resize(rows.size());
+  const Rows view = trials_.view(data_.layout);
+  for (std::int64_t t = 0; t < count; ++t) {
+    data_.kernels->screen_row(view, t, trials_.screen.data() + t * d_padded_);
+    trials_.norms[static_cast<std::size_t>(t)] = data_.norms[rows[static_cast<std::size_t>(t)]];
+  }
+  for (WorkerState& state : workers_) {
+    state.gains.clear();
+    state.overflowed = false;
+  }
+}
+
+/// A quarter of the squared distance between each seed and each trial, from below: a point no farther
+/// than that from its seed cannot be nearer to the trial (triangle inequality).
+void Seeding::measure_gaps() {
+  const std::size_t count = trials_.rows.size();
+  trials_.least_gap.assign(static_cast<std::size_t>(n_seeds_), 0.0f);
+  trials_.gaps.resize(static_cast<std::size_t>(n_seeds_) * count);
+  data_.team->for_ranges(n_seeds_, 256, [&](std::int64_t begin, std::int64_t end, int) {
+    for (std::int64_t a = begin; a < end; ++a) {
+      float least = std::numeric_limits<float>::max();
+      for (std::size_t t = 0; t < count; ++t) {
+        const double na = seed_norms_[static_cast<std::size_t>(a)], nt = trials_.norms[t];
+        const double dot = data_.kernels->dot(
+            seed_screen_.data() + a * d_padded_,
+            trials_.screen.data() + static_cast<std::int64_t>(t) * d_padded_, data_.layout.d);
+        const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
+        const double lower = (na * na + nt * nt) * (1 - 0x1p-20) - 2 * dot -
+                             2 * static_cast<double>(alpha_) * na * nt - 4 * unit_error * (na + nt);
+        const auto gap = static_cast<float>(std::max(0.0, lower) * 0.25 * (1 - 1e-6));
+        trials_.gaps[static_cast<std::size_t>(a) * count + t] = std::isfinite(gap) ? gap : 0;
+        least = std::min(least, trials_.gaps[static_cast<std::size_t>(a) * count + t]);
+      }
+      trials_.least_gap[static_cast<std::size_t>(a)] = least;
+    }
+  });
+}
+
+/// Appends the trials that are nearer to the row than its seed; true if there are any.
+bool Seeding::gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local,
+                           std::int64_t row, WorkerState& state) {
+  const auto count = static_cast<std::int32_t>(trials_.rows.size());
+  const double before = sq_distance_[static_cast<std::size_t>(row)];
+  const std::int32_t seed = nearest_[static_cast<std::size_t>(row)];
+  const double norm = data_.norms[row];
+  const bool screened = seed >= 0 && norm <= 0x1p40;
+  constexpr std::int32_t kMost = 64;
+  std::int32_t ids[kMost];
+  float dots[kMost];
+  bool any = false;
+  for (std::int32_t t0 = 0; t0 < count; t0 += kMost) {
+    std::int32_t n = 0;
+    for (std::int32_t t = t0; t < std::min(count, t0 + kMost); ++t) {
+      if (screened) {
+        if (before <= trials_.gaps[static_cast<std::size_t>(seed) * trials_.rows.size() +
+                                   static_cast<std::size_t>(t)]) {
+          continue;
+        }
+      }
+      ids[n++] = t;
+    }
+    if (n == 0) continue;
+    if (screened) {
+      data_.kernels->seed_dots(rows, local, trials_.screen.data(), d_padded_, ids, n, dots);
+    }
+    for (std::int32_t q = 0; q < n; ++q) {
+      if (screened) {
+        const double trial_norm = trials_.norms[static_cast<std::size_t>(ids[q])];
+        const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
+        const double lower = (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) -
+                             2 * static_cast<double>(dots[q]) -
+                             2 * static_cast<double>(alpha_) * norm * trial_norm -
+                             4 * unit_error * (norm + trial_norm);
+        if (lower >= before) continue;
+      }
+      const double now = data_.kernels->sq_distance(rows, local, trials, ids[q]);
+      if (now < before || seed < 0) {
+        state.gains.push_back({row, ids[q], now});
+        any = true;
+      }
+    }
+  }
+  return any;
+}
+
+/// What the mass of a block of rows would be with each trial.
+void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end,
+                        WorkerState& state, double* potentials) {
+  const Rows rows = rows_of(chunk), trials = trials_.view(data_.layout);
+  const std::size_t count = trials_.rows.size(), kept = state.gains.size();
+  const std::int64_t block = (chunk.first_row + begin) / kSumBlock;
+  const double base = block_mass_[static_cast<std::size_t>(block)];
+  std::fill(potentials, potentials + count, base);
+  bool any = false;
+  for (std::int64_t local = begin; local < end; ++local) {
+    const std::int64_t row = chunk.first_row + local;
+    const auto seed = nearest_[static_cast<std::size_t>(row)];
+    if (seed >= 0 && sq_distance_[static_cast<std::size_t>(row)] <=
+                         trials_.least_gap[static_cast<std::size_t>(seed)]) {
+      continue;
+    }
+    if (gains_of_row(rows, trials, local, row, state)) any = true;
+  }
+  if (!any) return;
+  std::vector<double> lost(count, 0.0);
+  for (std::size_t g = kept; g < state.gains.size(); ++g) {
+    const Gain& gain = state.gains[g];
+    lost[static_cast<std::size_t>(gain.trial)] +=
+        weight(gain.row) * (sq_distance_[static_cast<std::size_t>(gain.row)] - gain.sq_distance);
+  }
+  for (std::size_t t = 0; t < count; ++t) {
+    if (lost[t] <= 0.5 * base) {
+      potentials[t] = base - lost[t];
+      continue;
+    }
+    // Most of the mass would go: add up what is left instead of subtracting what is not.
+    const std::int64_t first = chunk.first_row + begin;
+    state.masses.resize(static_cast<std::size_t>(end - begin));
+    for (std::int64_t i = 0; i < end - begin; ++i) {
+      state.masses[static_cast<std::size_t>(i)] =
+          weight(first + i) * sq_distance_[static_cast<std::size_t>(first + i)];
+    }
+    for (std::size_t g = kept; g < state.gains.size(); ++g) {
+      const Gain& gain = state.gains[g];
+      if (static_cast<std::size_t>(gain.trial) != t) continue;
+      state.masses[static_cast<std::size_t>(gain.row - first)] = weight(gain.row) * gain.sq_distance;
+    }
+    potentials[t] = 0;
+    for (const double mass : state.masses) potentials[t] += mass;
+  }
+  // Gains are remembered, so that accepting a trial needs no second pass, up to a bound of memory.
+  const auto most = static_cast<std::size_t>(
+      std::max<std::int64_t>(4096, 2 * data_.n / static_cast<std::int64_t>(workers_.size())));
+  if (state.overflowed || state.gains.size() > most) {
+    state.overflowed = true;
+    state.gains.resize(kept);
+  }
+}
+
+std::vector<double> Seeding::try_seeds(std::span<const std::int64_t> rows) {
+  load_trials(rows);
+  measure_gaps();
+  const std::size_t count = rows.size();
+  potentials_.resize(static_cast<std::size_t>(n_blocks()) * count);
+  data_.source->for_each([&](const Chunk& chunk) {
+    data_.team->for_ranges(
+        chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
+          const std::int64_t block = (chunk.first_row + begin) / kSumBlock;
+          try_block(chunk, begin, end, workers_[static_cast<std::size_t>(worker)],
+                    potentials_.data() + static_cast<std::size_t>(block) * count);
+        });
+  });
+  std::vector<double> totals(count, 0.0);
+  for (std::int64_t b = 0; b < n_blocks(); ++b) {
+    for (std::size_t t = 0; t < count; ++t) {
+      totals[t] += potentials_[static_cast<std::size_t>(b) * count + t];
+    }
+  }
+  return totals;
+}
+
+void Seeding::take(const Gain& gain, std::int32_t seed) {
+  sq_distance_[static_cast<std::size_t>(gain.row)] = gain.sq_distance;
+  nearest_[static_cast<std::size_t>(gain.row)] = seed;
+}
+
+void Seeding::add_seed(std::size_t trial) {
+  if (seed_screen_.size() < (n_seeds_ + 1) * d_padded_) {
+    AlignedVector<float> larger;
+    larger.resize(std::max<std::int64_t>(16, 2 * n_seeds_) * d_padded_);
+    if (n_seeds_ > 0) {
+      std::copy(seed_screen_.data(), seed_screen_.data() + n_seeds_ * d_padded_, larger.data());
+    }
+    seed_screen_ = std::move(larger);
+  }
+  const float* screen = trials_.screen.data() + static_cast<std::int64_t>(trial) * d_padded_;
+  std::copy(screen, screen + d_padded_, seed_screen_.data() + n_seeds_ * d_padded_);
+  seed_norms_.push_back(trials_.norms[trial]);
+  ++n_seeds_;
+}
+
+void Seeding::accept_seed(std::int64_t row) {
+  auto found = std::find(trials_.rows.begin(), trials_.rows.end(), row);
+  const bool overflowed = std::any_of(workers_.begin(), workers_.end(),
+                                      [](const WorkerState& state) { return state.overflowed; });
+  if (found == trials_.rows.end() || overflowed) {
+    // Not tried, or too many gains to remember: one pass with this row alone.
+    const std::int64_t one[] = {row};
+    load_trials(one);
+    measure_gaps();
+    const Rows trials = trials_.view(data_.layout);
+    data_.source->for_each([&](const Chunk& chunk) {
+      const Rows rows = rows_of(chunk);
+      data_.team->for_ranges(
+          chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
+            WorkerState& state = workers_[static_cast<std::size_t>(worker)];
+            state.gains.clear();
+            for (std::int64_t local = begin; local < end; ++local) {
+              gains_of_row(rows, trials, local, chunk.first_row + local, state);
+            }
+            if (state.gains.empty()) return;
+            for (const Gain& gain : state.gains) take(gain, static_cast<std::int32_t>(n_seeds_));
+            refresh_block((chunk.first_row + begin) / kSumBlock);
+          });
+    });
+    add_seed(0);
+  } else {
+    const auto trial = static_cast<std::int32_t>(found - trials_.rows.begin());
+    data_.team->for_each(static_cast<std::int64_t>(workers_.size()), [&](std::int64_t w, int) {
+      // A block's gains stand together in the list of the one worker that met it.
+      std::int64_t block = -1;
+      for (const Gain& gain : workers_[static_cast<std::size_t>(w)].gains) {
+        if (gain.trial != trial) continue;
+        if (block >= 0 && gain.row / kSumBlock != block) refresh_block(block);
+        block = gain.row / kSumBlock;
+        take(gain, static_cast<std::int32_t>(n_seeds_));
+      }
+      if (block >= 0) refresh_block(block);
+    });
+    add_seed(static_cast<std::size_t>(trial));
+  }
+  trials_.rows.clear();
+}
+
+void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
+  load_trials(rows);
+  const auto count = static_cast<std::int64_t>(rows.size());
+  const Rows trials = trials_.view(data_.layout);
+  // The new seeds as centroids: the assign kernel finds the nearest, float64 its distance.
+  const bool wide = data_.layout.dtype == DType::float64;
+  std::vector<double> values(static_cast<std::size_t>(count * data_.layout.d));
+  Rows identity = trials;
+  const std::vector<double> zeros(static_cast<std::size_t>(d_padded_), 0.0);
+  identity.mean = zeros.data();
+  const std::vector<float> zeros32(static_cast<std::size_t>(d_padded_), 0.0f);
+  identity.mean32 = zeros32.data();
+  identity.inv_norm = nullptr;
+  identity.scale = 1;
+  identity.wide = false;
+  if (wide) {
+    std::copy_n(reinterpret_cast<const double*>(trials_.data.data()), values.size(), values.data());
+  } else {
+    std::vector<float> row(static_cast<std::size_t>(d_padded_));
+    auto* out = reinterpret_cast<float*>(values.data());
+    for (std::int64_t t = 0; t < count; ++t) {
+      data_.kernels->screen_row(identity, t, row.data());
+      std::copy_n(row.data(), data_.layout.d, out + t * data_.layout.d);
+    }
+  }
+  ExactCentroids exact{values.data(), wide ? DType::float64 : DType::float32,
+                       data_.inv_norms ? Metric::cosine : Metric::euclidean, count, data_.layout.d,
+                       nullptr};
+  CentroidPanels panels;
+  panels.build(*data_.kernels, *data_.team, exact, data_.range);
+  std::vector<AlignedVector<char>> scratch(workers_.size());
+  for (auto& s : scratch) s.resize(data_.kernels->assign_scratch_bytes(data_.layout.d, count));
+  std::vector<std::int32_t> labels(static_cast<std::size_t>(data_.n), -1);
+  data_.source->for_each([&](const Chunk& chunk) {
+    const Rows rows = rows_of(chunk);
+    data_.team->for_ranges(
+        chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
+          AssignArgs args;
+          args.rows = rows;
+          args.rows.scale = panels.scale();
+          args.norms = data_.norms + chunk.first_row;
+          args.panels = &panels.panels();
+          args.exact = &panels.exact();
+          args.labels = labels.data() + chunk.first_row;
+          args.scratch = scratch[static_cast<std::size_t>(worker)].data();
+          data_.kernels->assign(args, begin, end - begin);
+          for (std::int64_t local = begin; local < end; ++local) {
+            const std::int64_t row = chunk.first_row + local;
+            const std::int32_t label = labels[static_cast<std::size_t>(row)];
+            const double now = data_.kernels->sq_distance(rows, local, trials, label);
+            if (nearest_[static_cast<std::size_t>(row)] < 0 ||
+                now < sq_distance_[static_cast<std::size_t>(row)]) {
+              take({row, label, now}, static_cast<std::int32_t>(n_seeds_) + label);
+            }
+          }
+          refresh_block((chunk.first_row + begin) / kSumBlock);
+        });
+  });
+  for (std::int64_t t = 0; t < count; ++t) add_seed(static_cast<std::size_t>(t));
+  trials_.rows.clear();
+}
+
+std::vector<std::int64_t> Seeding::sample_rows(double factor, std::uint64_t seed,
+                                               std::uint32_t round) const {
+  const double whole = whole_mass();
+  std::vector<std::int64_t> rows;
+  if (!(whole > 0)) return rows;
+  for (std::int64_t i = 0; i < data_.n; ++i) {
+    const double mass = weight(i) * sq_distance_[static_cast<std::size_t>(i)];
+    const double u = to_uniform(random_bits(seed, DrawPurpose::parallel_rounds, round,
+                                            static_cast<std::uint64_t>(i)));
+    if (u * whole < factor * mass) rows.push_back(i);
+  }
+  return rows;
+}
+
+std::vector<double> Seeding::seed_weights() const {
+  std::vector<double> weights(static_cast<std::size_t>(n_seeds_), 0.0);
+  for (std::int64_t i = 0; i < data_.n; ++i) {
+    weights[static_cast<std::size_t>(nearest_[static_cast<std::size_t>(i)])] += weight(i);
+  }
+  return weights;
+}
+
+}  // namespace warpmeans::cpu

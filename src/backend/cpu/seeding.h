@@ -1,0 +1,93 @@
+// k-means++ and k-means||: distances to the nearest seed, kept exact in float64, and the passes that
+// try new seeds. A pass serves all trials of a step and skips points that no trial can come nearer to.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend.h"
+#include "backend/cpu/centroid_panels.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/thread_pool.h"
+
+namespace warpmeans::cpu {
+
+/// What a run has learnt of its points; all borrowed.
+struct SeedingData {
+  const Kernels* kernels = nullptr;
+  const Team* team = nullptr;
+  const ChunkSource* source = nullptr;
+  Rows layout;                   // all but the data of a chunk; scale is that of the distances
+  const float* norms = nullptr;  // (n) upper bounds of |y'|
+  const double* weights = nullptr;  // (n) or null
+  const double* inv_norms = nullptr;  // (n) or null
+  Metric metric = Metric::euclidean;
+  PointRange range;
+  std::int64_t n = 0;
+};
+
+class Seeding {
+ public:
+  explicit Seeding(const SeedingData& data);
+
+  std::vector<std::int64_t> draw(std::span<const double> u) const;
+  std::vector<double> try_seeds(std::span<const std::int64_t> rows);
+  void accept_seed(std::int64_t row);
+  void accept_seeds(std::span<const std::int64_t> rows);
+  std::vector<std::int64_t> sample_rows(double factor, std::uint64_t seed, std::uint32_t round) const;
+  std::vector<double> seed_weights() const;
+  double whole_mass() const;
+
+ private:
+  /// Candidate rows on trial.
+  struct Trials {
+    std::vector<std::int64_t> rows;
+    std::vector<std::byte> data;    // (t, d) raw
+    std::vector<double> inv_norms;  // (t) cosine
+    AlignedVector<float> screen;    // (t, d_padded)
+    std::vector<float> norms;       // (t)
+    std::vector<float> least_gap;   // (seeds) least squared distance of any trial, / 4, rounded down
+    std::vector<float> gaps;        // (seeds, t) each trial's
+    Rows view(const Rows& layout) const;
+  };
+  /// A point that a trial would take over.
+  struct Gain {
+    std::int64_t row;
+    std::int32_t trial;
+    double sq_distance;
+  };
+  struct WorkerState {
+    std::vector<Gain> gains;
+    std::vector<double> masses;  // (1024) of the block at hand
+    bool overflowed = false;
+  };
+
+  Rows rows_of(const Chunk& chunk) const;
+  double weight(std::int64_t row) const { return data_.weights ? data_.weights[row] : 1.0; }
+  void load_trials(std::span<const std::int64_t> rows);
+  void measure_gaps();
+  void try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state,
+                 double* potentials);
+  bool gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local, std::int64_t row,
+                    WorkerState& state);
+  void take(const Gain& gain, std::int32_t seed);
+  void refresh_block(std::int64_t block);
+  void add_seed(std::size_t trial);
+  std::int64_t n_blocks() const { return (data_.n + kSumBlock - 1) / kSumBlock; }
+
+  SeedingData data_;
+  std::int64_t d_padded_;
+  float alpha_;
+  std::vector<double> sq_distance_;   // (n) to the nearest seed; before the first: 1
+  std::vector<std::int32_t> nearest_;  // (n) index of that seed, -1 before the first
+  std::vector<double> block_mass_;     // (n / 1024)
+  std::vector<double> potentials_;     // (n / 1024, trials)
+  std::vector<WorkerState> workers_;
+  Trials trials_;
+  AlignedVector<float> seed_screen_;  // (seeds, d_padded), capacity grows
+  std::vector<float> seed_norms_;
+  std::int64_t n_seeds_ = 0;
+};
+
+}  // namespace warpmeans::cpu

@@ -1,0 +1,113 @@
+#include "backend/cpu/thread_pool.h"
+
+#include <algorithm>
+#include <string>
+
+#include <warpmeans/error.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace warpmeans {
+namespace {
+
+// A few microseconds: as long as the serial part between two parallel loops of a small fit.
+constexpr int kSpins = 4000;
+
+void pause() {
+#if defined(__x86_64__)
+  _mm_pause();
+#endif
+}
+
+/// Spins a little, then sleeps, until `value` is no longer `old`.
+template <typename T>
+void wait_while_equal(const std::atomic<T>& value, T old) {
+  for (int spin = 0; spin < kSpins; ++spin) {
+    if (value.load(std::memory_order_acquire) != old) return;
+    pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads < 1) {
+    throw Error(ErrorCode::invalid_argument,
+                "ThreadPool: threads (" + std::to_string(threads) + ") must be at least 1");
+  }
+  impl_ = std::make_unique<Impl>(threads);
+}
+ThreadPool::~ThreadPool() = default;
+int ThreadPool::size() const { return impl_->size(); }
+
+ThreadPool::Impl::~Impl() {
+  stopping_ = true;
+  for (auto& worker : workers_) {
+    worker->calls.fetch_add(1);
+    worker->calls.notify_one();
+    worker->thread.join();
+  }
+}
+
+bool ThreadPool::Impl::run(int workers, void (*call)(void*, int), void* context) {
+  std::unique_lock lock(busy_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  while (static_cast<int>(workers_.size()) < workers - 1) {
+    const int number = static_cast<int>(workers_.size()) + 1;
+    workers_.push_back(std::make_unique<Worker>());
+    Worker& self = *workers_.back();
+    self.thread = std::thread([this, &self, number] { work(self, number); });
+  }
+  call_ = call;
+  context_ = context;
+  remaining_.store(workers - 1, std::memory_order_relaxed);
+  for (int w = 0; w < workers - 1; ++w) {
+    workers_[w]->calls.fetch_add(1, std::memory_order_release);
+    workers_[w]->calls.notify_one();
+  }
+  call(context, 0);
+  for (int left; (left = remaining_.load(std::memory_order_acquire)) != 0;) {
+    wait_while_equal(remaining_, left);
+  }
+  return true;
+}
+
+void ThreadPool::Impl::work(const Worker& self, int worker) {
+  for (std::uint32_t seen = 0;; ++seen) {
+    wait_while_equal(self.calls, seen);
+    if (stopping_) return;
+    call_(context_, worker);
+    if (remaining_.fetch_sub(1, std::memory_order_acq_rel) == 1) remaining_.notify_one();
+  }
+}
+
+namespace cpu {
+namespace {
+
+ThreadPool::Impl& process_pool() {
+  static ThreadPool pool(std::max(1u, std::thread::hardware_concurrency()));
+  return pool.impl();
+}
+
+}  // namespace
+
+Team make_team(const Execution& execution) {
+  if (execution.threads < 0) {
+    throw Error(ErrorCode::invalid_argument, "execution.threads (" +
+                                                 std::to_string(execution.threads) +
+                                                 ") must be 0 (all) or more");
+  }
+  if (execution.pool) {
+    const int size = execution.pool->size();
+    return {&execution.pool->impl(), execution.threads ? std::min(execution.threads, size) : size};
+  }
+  if (execution.threads == 1) return {};
+  ThreadPool::Impl& pool = process_pool();
+  return {&pool, execution.threads ? execution.threads : pool.size()};
+}
+
+}  // namespace cpu
+}  // namespace warpmeans

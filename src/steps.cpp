@@ -1,0 +1,180 @@
+// assign, update, predict, transform: one pass each, through the same operations as a fit.
+#include <warpmeans/steps.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <warpmeans/kmeans.h>
+
+#include "backend.h"
+#include "lloyd.h"
+#include "stream/chunk_source.h"
+#include "validate.h"
+
+namespace warpmeans {
+namespace {
+
+Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric metric) {
+  Problem p;
+  p.batch = points.batch;
+  p.n_samples = points.rows;
+  p.n_features = points.cols;
+  p.n_clusters = n_clusters;
+  p.dtype = points.dtype;
+  p.metric = metric;
+  p.empty_clusters = EmptyClusters::keep;
+  p.tol = 0;
+  return p;
+}
+
+/// Calls body(run, source, item) with labels of all points of each item assigned.
+template <class Body>
+void with_assigned(const char* who, const MatrixView& points, const MatrixView& centroids,
+                   Metric metric, const Execution& execution, Body&& body) {
+  validate_points(who, points);
+  validate_centroids(who, "centroids", centroids, points);
+  const Backend& backend = choose_backend(points, execution);
+  const Plan plan = backend.plan(problem_of(points, centroids.rows, metric), execution);
+  with_memory_errors(who, plan.workspace_bytes, [&] {
+    backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
+      const MemorySource source(points.item(b), plan.chunk_rows);
+      prepare_item(run, source, b, nullptr);
+      run.set_centroids(centroids.item(centroids.batch > 1 ? b : 0));
+      run.begin_iteration();
+      source.for_each([&](const Chunk& chunk) { run.assign(chunk); });
+      body(run, source, b);
+    });
+  });
+}
+
+}  // namespace
+
+void assign(const MatrixView& points, const MatrixView& centroids, Metric metric,
+            const AssignOutputs& outputs, const Execution& execution) {
+  validate_points("assign", points);
+  const auto size = static_cast<std::size_t>(points.batch * points.rows);
+  const auto check = [&](const char* what, std::size_t given) {
+    if (given == size) return;
+    throw Error(ErrorCode::invalid_argument,
+                std::string("assign: ") + what + " have " + std::to_string(given) +
+                    " elements; the points need " + std::to_string(size));
+  };
+  check("labels", outputs.labels.size());
+  if (!outputs.distances.empty()) check("distances", outputs.distances.size());
+  with_assigned("assign", points, centroids, metric, execution,
+                [&](Run& run, const ChunkSource& source, std::int64_t b) {
+                  const auto n = static_cast<std::size_t>(points.rows);
+                  const std::size_t first = static_cast<std::size_t>(b) * n;
+                  run.collect({outputs.labels.subspan(first, n), nullptr, {}});
+                  if (outputs.distances.empty()) return;
+                  double* distances = outputs.distances.data() + first;
+                  source.for_each([&](const Chunk& chunk) {
+                    run.distances(chunk, false, distances + chunk.first_row);
+                  });
+                });
+}
+
+Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                   bool want_distances, const MatrixView& weights, const Execution& execution) {
+  validate_points("predict", points);
+  const std::vector<double> all_weights = load_weights("predict", weights, points);
+  const auto n = static_cast<std::size_t>(points.rows);
+  const auto size = static_cast<std::size_t>(points.batch) * n;
+  Prediction prediction;
+  prediction.labels.resize(size);
+  prediction.distances.resize(size);
+  assign(points, centroids, metric, {prediction.labels, prediction.distances}, execution);
+  for (std::int64_t b = 0; b < points.batch; ++b) {
+    // The blocks of 1024 rows that fit() sums its inertia in, so that both give the same bits.
+    const double* w = weights_of_item(all_weights, points, b);
+    const double* distances = prediction.distances.data() + static_cast<std::size_t>(b) * n;
+    double total = 0;
+    for (std::size_t first = 0; first < n; first += 1024) {
+      double sum = 0;
+      for (std::size_t i = first; i < std::min(n, first + 1024); ++i) {
+        sum += (w ? w[i] : 1.0) * distances[i];
+      }
+      total += sum;
+    }
+    prediction.inertia.push_back(total);
+  }
+  if (!want_distances) prediction.distances.clear();
+  return prediction;
+}
+
+Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                 const Execution& execution) {
+  const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
+  Matrix out(dtype, points.batch, points.rows, centroids.rows);
+  with_assigned(
+      "transform", points, centroids, metric, execution,
+      [&](Run& run, const ChunkSource& source, std::int64_t b) {
+        // Through a buffer of few rows, since the result may be float32.
+        const std::int64_t k = centroids.rows;
+        const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
+        std::vector<double> buffer(static_cast<std::size_t>(rows * k));
+        source.for_each([&](const Chunk& chunk) {
+          for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
+            const std::int64_t count = std::min(rows, chunk.points.rows - i);
+            const std::int64_t first = chunk.first_row + i;
+            run.distances({chunk.points.row_range(i, count), first}, true, buffer.data());
+            const auto at = (b * points.rows + first) * k;
+            for (std::int64_t q = 0; q < count * k; ++q) {
+              double v = buffer[static_cast<std::size_t>(q)];
+              if (metric == Metric::euclidean) v = std::sqrt(v);
+              if (dtype == DType::float64) {
+                static_cast<double*>(out.data())[at + q] = v;
+              } else {
+                static_cast<float*>(out.data())[at + q] = static_cast<float>(v);
+              }
+            }
+          }
+        });
+      });
+  return out;
+}
+
+UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
+                    const UpdateInputs& inputs, const Execution& execution) {
+  validate_points("update", points);
+  if (n_clusters < 1) {
+    throw Error(ErrorCode::invalid_argument,
+                "update: n_clusters (" + std::to_string(n_clusters) + ") must be at least 1");
+  }
+  validate_labels("update", inputs.labels.data(), static_cast<std::int64_t>(inputs.labels.size()),
+                  points.batch * points.rows, n_clusters);
+  if (inputs.old_centroids.data) {
+    validate_centroids("update", "old_centroids", inputs.old_centroids, points);
+  }
+  const std::vector<double> weights = load_weights("update", inputs.weights, points);
+  const Backend& backend = choose_backend(points, execution);
+  Problem problem = problem_of(points, n_clusters, metric);
+  problem.weighted = !weights.empty();
+  const Plan plan = backend.plan(problem, execution);
+  UpdateResult result{Matrix(problem.centroid_dtype(), points.batch, n_clusters, points.cols), {}};
+  result.counts.resize(static_cast<std::size_t>(points.batch * n_clusters));
+  const Matrix zeros(problem.centroid_dtype(), 1, n_clusters, points.cols);
+  const MatrixView old = inputs.old_centroids.data ? inputs.old_centroids : zeros.view();
+  with_memory_errors("update", plan.workspace_bytes, [&] {
+    backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
+      const MemorySource source(points.item(b), plan.chunk_rows);
+      prepare_item(run, source, b, weights_of_item(weights, points, b));
+      run.set_centroids(old.item(old.batch > 1 ? b : 0));
+      const std::int32_t* labels = inputs.labels.data() + b * points.rows;
+      source.for_each([&](const Chunk& chunk) {
+        run.set_labels(chunk, labels + chunk.first_row);
+        run.accumulate(chunk);
+      });
+      run.finish_iteration(source);
+      const auto bytes = static_cast<std::size_t>(n_clusters * points.cols) *
+                         size_of(problem.centroid_dtype());
+      run.collect({{},
+                   static_cast<std::byte*>(result.centroids.data()) + static_cast<std::size_t>(b) * bytes,
+                   std::span(result.counts).subspan(static_cast<std::size_t>(b * n_clusters),
+                                                    static_cast<std::size_t>(n_clusters))});
+    });
+  });
+  return result;
+}
+
+}  // namespace warpmeans
