@@ -26,14 +26,15 @@ struct Chunk {
 
 /// Cluster sums as the communicator sees them: integers, so the order of arrival is nothing.
 struct ClusterSumsView {
-  std::span<std::int64_t> sums;          // (k, limbs, d padded)
-  std::span<std::int64_t> counts;        // (k)
-  std::span<std::int64_t> weight_sums;   // (k, 2), or empty
+  std::span<std::int64_t> sums;         // (k, limbs, d padded)
+  std::span<std::int64_t> counts;       // (k)
+  std::span<std::int64_t> weight_sums;  // (k, 2), or empty
 };
 
 class ChunkSource;  // stream/chunk_source.h
 
-/// What a finished fit hands over. Spans are the caller's, written by Run::collect; empty: not wanted.
+/// What a finished fit hands over. Spans are the caller's, written by Run::collect; empty: not
+/// wanted.
 struct ItemResult {
   std::span<std::int32_t> labels;  // (n)
   std::byte* centroids = nullptr;  // (k, d) of the plan's centroid dtype
@@ -58,7 +59,7 @@ class Run {
   virtual std::vector<std::int64_t> draw(std::span<const double> u) = 0;  // waits
   /// What the whole mass would be with each of these rows as one more seed.
   virtual std::vector<double> try_seeds(std::span<const std::int64_t> rows) = 0;  // waits
-  virtual void accept_seed(std::int64_t row) = 0;                     // often one of those just tried
+  virtual void accept_seed(std::int64_t row) = 0;  // often one of those just tried
   virtual void accept_seeds(std::span<const std::int64_t> rows) = 0;  // many at once
   /// Rows picked independently, each with probability min(1, factor x mass / whole mass), by the
   /// draws of `seed` and `round`.
@@ -68,8 +69,10 @@ class Run {
   virtual double whole_mass() = 0;                 // waits
 
   // ---- Lloyd
-  virtual void set_centroids(const MatrixView& centroids) = 0;  // (k, d); forgets labels and history
-  virtual void set_labels(const Chunk&, const std::int32_t* labels) = 0;  // (rows) instead of assign
+  virtual void set_centroids(
+      const MatrixView& centroids) = 0;  // (k, d); forgets labels and history
+  virtual void set_labels(const Chunk&,
+                          const std::int32_t* labels) = 0;  // (rows) instead of assign
   virtual void begin_iteration() = 0;              // half-norms, packed panels, error bounds
   virtual void assign(const Chunk&) = 0;           // labels, and who changed
   virtual void accumulate(const Chunk&) = 0;       // integer sums of the points that changed
@@ -79,8 +82,8 @@ class Run {
   virtual bool wants_direct_inertia() = 0;         // sums would cancel; a hint as above
   virtual void measure_inertia(const Chunk&) = 0;  // from the points themselves
   virtual void finish_iteration(const ChunkSource&) = 0;  // centroids, shift, history, stop flag
-  virtual bool stop_requested() = 0;               // a look that never waits
-  virtual IterationStats last_stats() = 0;         // waits
+  virtual bool stop_requested() = 0;                      // a look that never waits
+  virtual IterationStats last_stats() = 0;                // waits
 
   // ---- the end
   virtual bool labels_current() = 0;  // do the labels belong to the centroids? waits
@@ -95,8 +98,8 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Plan plan(const Problem&, const Execution&) const = 0;
-  /// Calls body(run, item) for every batch item; on a CPU small items go to the threads of the pool,
-  /// one run each, and large ones share all threads, one after another.
+  /// Calls body(run, item) for every batch item; on a CPU small items go to the threads of the
+  /// pool, one run each, and large ones share all threads, one after another.
   virtual void for_each_item(const Plan&, const Execution&,
                              const std::function<void(Run&, std::int64_t)>& body) const = 0;
 };

@@ -87,8 +87,8 @@ class Fit {
   void allocate() {
     const auto batch = static_cast<std::size_t>(points_.batch);
     result_.labels.resize(batch * static_cast<std::size_t>(points_.rows));
-    result_.centroids = Matrix(plan_.problem.centroid_dtype(), points_.batch, options_.n_clusters,
-                               points_.cols);
+    result_.centroids =
+        Matrix(plan_.problem.centroid_dtype(), points_.batch, options_.n_clusters, points_.cols);
     result_.counts.resize(batch * static_cast<std::size_t>(options_.n_clusters));
     result_.inertia.resize(batch);
     result_.n_iter.resize(batch);
@@ -107,7 +107,10 @@ class Fit {
       run.set_centroids(options_.init_centroids.item(options_.init_centroids.batch > 1 ? b : 0));
       return;
     }
-    InitRequest request{points_.rows, options_.n_clusters, weights, options_.seed,
+    InitRequest request{points_.rows,
+                        options_.n_clusters,
+                        weights,
+                        options_.seed,
                         static_cast<std::uint32_t>(attempt),
                         [&] { return progress_.report(b, attempt, 0, nullptr); }};
     std::vector<std::int64_t> rows;
@@ -134,9 +137,10 @@ class Fit {
       init_centroids(run, source, weights, b, attempt);
       seconds_init_[ub] += seconds_since(start);
       start = Clock::now();
-      LloydOutcome outcome = iterate(
-          run, source, progress_.stopped() ? 0 : options_.max_iter,
-          [&](int t, const IterationStats& stats) { return progress_.report(b, attempt, t, &stats); });
+      LloydOutcome outcome = iterate(run, source, progress_.stopped() ? 0 : options_.max_iter,
+                                     [&](int t, const IterationStats& stats) {
+                                       return progress_.report(b, attempt, t, &stats);
+                                     });
       if (attempt == 0 || outcome.inertia < result_.inertia[ub]) keep(run, ub, std::move(outcome));
       seconds_iterations_[ub] += seconds_since(start);
       start = Clock::now();
@@ -146,8 +150,8 @@ class Fit {
   void keep(Run& run, std::size_t b, LloydOutcome&& outcome) {
     const auto n = static_cast<std::size_t>(points_.rows);
     const auto k = static_cast<std::size_t>(options_.n_clusters);
-    const std::size_t centroid_bytes = k * static_cast<std::size_t>(points_.cols) *
-                                       size_of(plan_.problem.centroid_dtype());
+    const std::size_t centroid_bytes =
+        k * static_cast<std::size_t>(points_.cols) * size_of(plan_.problem.centroid_dtype());
     const std::span<std::int64_t> counts(result_.counts.data() + b * k, k);
     run.collect({std::span(result_.labels.data() + b * n, n),
                  static_cast<std::byte*>(result_.centroids.data()) + b * centroid_bytes, counts});

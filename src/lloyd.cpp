@@ -20,7 +20,8 @@ void prepare_item(Run& run, const ChunkSource& source, std::int64_t item, const 
   run.finish_prepare();
 }
 
-LloydOutcome iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after) {
+LloydOutcome iterate(Run& run, const ChunkSource& source, int max_iter,
+                     const AfterIteration& after) {
   LloydOutcome outcome;
   for (int t = 1; t <= max_iter; ++t) {
     assign_all(run, source);

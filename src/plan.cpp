@@ -10,7 +10,8 @@ std::string to_string(const Plan& plan) {
           ") k=" + std::to_string(p.n_clusters) + " " + std::string(name_of(p.metric));
   text += ": " + plan.kernel + ", " + std::to_string(plan.threads) + " threads";
   if (plan.items_in_parallel) text += ", one a batch item";
-  if (plan.chunk_rows < p.n_samples) text += ", chunks of " + std::to_string(plan.chunk_rows) + " rows";
+  if (plan.chunk_rows < p.n_samples)
+    text += ", chunks of " + std::to_string(plan.chunk_rows) + " rows";
   text += ", sums of " + std::to_string(plan.value_bits) + "-bit values in " +
           std::to_string(plan.limbs) + (plan.limbs == 1 ? " word" : " words");
   text += ", workspace " + std::to_string(plan.workspace_bytes >> 20) + " MiB";

@@ -22,19 +22,17 @@ struct Problem {
   bool fixed_iterations = false;
   int max_iter = 300;
 
-  DType centroid_dtype() const {
-    return dtype == DType::float64 ? DType::float64 : DType::float32;
-  }
+  DType centroid_dtype() const { return dtype == DType::float64 ? DType::float64 : DType::float32; }
 };
 
 struct Plan {
   Problem problem;
-  std::string kernel;            // "avx512", ...
-  int threads = 1;               // of the whole call
+  std::string kernel;              // "avx512", ...
+  int threads = 1;                 // of the whole call
   bool items_in_parallel = false;  // a thread per batch item, or all threads on one item
-  std::int64_t chunk_rows = 0;   // rows of a chunk; n_samples when resident
-  int value_bits = 0;            // of a value in the integer sums
-  int limbs = 1;                 // 64-bit words of a sum
+  std::int64_t chunk_rows = 0;     // rows of a chunk; n_samples when resident
+  int value_bits = 0;              // of a value in the integer sums
+  int limbs = 1;                   // 64-bit words of a sum
   std::int64_t workspace_bytes = 0;
 };
 

@@ -106,31 +106,30 @@ Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric m
                  const Execution& execution) {
   const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
   Matrix out(dtype, points.batch, points.rows, centroids.rows);
-  with_assigned(
-      "transform", points, centroids, metric, execution,
-      [&](Run& run, const ChunkSource& source, std::int64_t b) {
-        // Through a buffer of few rows, since the result may be float32.
-        const std::int64_t k = centroids.rows;
-        const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
-        std::vector<double> buffer(static_cast<std::size_t>(rows * k));
-        source.for_each([&](const Chunk& chunk) {
-          for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
-            const std::int64_t count = std::min(rows, chunk.points.rows - i);
-            const std::int64_t first = chunk.first_row + i;
-            run.distances({chunk.points.row_range(i, count), first}, true, buffer.data());
-            const auto at = (b * points.rows + first) * k;
-            for (std::int64_t q = 0; q < count * k; ++q) {
-              double v = buffer[static_cast<std::size_t>(q)];
-              if (metric == Metric::euclidean) v = std::sqrt(v);
-              if (dtype == DType::float64) {
-                static_cast<double*>(out.data())[at + q] = v;
-              } else {
-                static_cast<float*>(out.data())[at + q] = static_cast<float>(v);
-              }
-            }
-          }
-        });
-      });
+  with_assigned("transform", points, centroids, metric, execution,
+                [&](Run& run, const ChunkSource& source, std::int64_t b) {
+                  // Through a buffer of few rows, since the result may be float32.
+                  const std::int64_t k = centroids.rows;
+                  const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
+                  std::vector<double> buffer(static_cast<std::size_t>(rows * k));
+                  source.for_each([&](const Chunk& chunk) {
+                    for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
+                      const std::int64_t count = std::min(rows, chunk.points.rows - i);
+                      const std::int64_t first = chunk.first_row + i;
+                      run.distances({chunk.points.row_range(i, count), first}, true, buffer.data());
+                      const auto at = (b * points.rows + first) * k;
+                      for (std::int64_t q = 0; q < count * k; ++q) {
+                        double v = buffer[static_cast<std::size_t>(q)];
+                        if (metric == Metric::euclidean) v = std::sqrt(v);
+                        if (dtype == DType::float64) {
+                          static_cast<double*>(out.data())[at + q] = v;
+                        } else {
+                          static_cast<float*>(out.data())[at + q] = static_cast<float>(v);
+                        }
+                      }
+                    }
+                  });
+                });
   return out;
 }
 
@@ -166,12 +165,14 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
         run.accumulate(chunk);
       });
       run.finish_iteration(source);
-      const auto bytes = static_cast<std::size_t>(n_clusters * points.cols) *
-                         size_of(problem.centroid_dtype());
-      run.collect({{},
-                   static_cast<std::byte*>(result.centroids.data()) + static_cast<std::size_t>(b) * bytes,
-                   std::span(result.counts).subspan(static_cast<std::size_t>(b * n_clusters),
-                                                    static_cast<std::size_t>(n_clusters))});
+      const auto bytes =
+          static_cast<std::size_t>(n_clusters * points.cols) * size_of(problem.centroid_dtype());
+      run.collect(
+          {{},
+           static_cast<std::byte*>(result.centroids.data()) + static_cast<std::size_t>(b) * bytes,
+           std::span(result.counts)
+               .subspan(static_cast<std::size_t>(b * n_clusters),
+                        static_cast<std::size_t>(n_clusters))});
     });
   });
   return result;

@@ -29,7 +29,8 @@ void validate_points(std::string_view who, const MatrixView& points) {
     refuse(who, "points have an unknown dtype (" + to_string(static_cast<int>(points.dtype)) + ")");
   }
   if (points.batch < 1 || points.rows < 1 || points.cols < 1) {
-    refuse(who, "points of shape " + shape_of(points) + " are empty; every extent must be at least 1");
+    refuse(who,
+           "points of shape " + shape_of(points) + " are empty; every extent must be at least 1");
   }
   if (points.data == nullptr) refuse(who, "points have a null data pointer");
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 16;
@@ -54,14 +55,16 @@ void validate_centroids(std::string_view who, std::string_view name, const Matri
     for (std::int64_t j = 0; j < centroids.rows; ++j) {
       for (std::int64_t f = 0; f < centroids.cols; ++f) {
         const double v = element_at(centroids.dtype, centroids.at(b, j), f);
-        // Centroids are float32 unless the points are float64: what does not fit there is no centroid.
+        // Centroids are float32 unless the points are float64: what does not fit there is no
+        // centroid.
         const bool fits = points.dtype == DType::float64 ||
                           std::fabs(v) <= static_cast<double>(std::numeric_limits<float>::max());
         if (!std::isfinite(v) || !fits) {
-          refuse(who, label + ": " + (std::isnan(v) ? "NaN" : to_string(v)) + " at row " +
-                          to_string(j) + ", column " + to_string(f) +
-                          (centroids.batch > 1 ? " of batch item " + to_string(b) : "") +
-                          "; every value must be finite" + (fits ? "" : " in float32"),
+          refuse(who,
+                 label + ": " + (std::isnan(v) ? "NaN" : to_string(v)) + " at row " + to_string(j) +
+                     ", column " + to_string(f) +
+                     (centroids.batch > 1 ? " of batch item " + to_string(b) : "") +
+                     "; every value must be finite" + (fits ? "" : " in float32"),
                  ErrorCode::invalid_data);
         }
       }
@@ -72,13 +75,15 @@ void validate_centroids(std::string_view who, std::string_view name, const Matri
 void validate_labels(std::string_view who, const std::int32_t* labels, std::int64_t size,
                      std::int64_t expected, std::int64_t n_clusters) {
   if (size != expected) {
-    refuse(who, "labels have " + to_string(size) + " elements; the points need " + to_string(expected));
+    refuse(who,
+           "labels have " + to_string(size) + " elements; the points need " + to_string(expected));
   }
   for (std::int64_t i = 0; i < size; ++i) {
     if (labels[i] < 0 || labels[i] >= n_clusters) {
-      refuse(who, "labels[" + to_string(i) + "] is " + to_string(labels[i]) + "; with " +
-                      to_string(n_clusters) + " clusters it must be from 0 to " +
-                      to_string(n_clusters - 1),
+      refuse(who,
+             "labels[" + to_string(i) + "] is " + to_string(labels[i]) + "; with " +
+                 to_string(n_clusters) + " clusters it must be from 0 to " +
+                 to_string(n_clusters - 1),
              ErrorCode::invalid_data);
     }
   }
@@ -89,12 +94,14 @@ void validate_fit(const MatrixView& points, const KMeansOptions& options) {
   const std::int64_t k = options.n_clusters;
   if (k < 1) refuse("fit", "n_clusters (" + to_string(k) + ") must be at least 1");
   if (k > points.rows) {
-    refuse("fit", "n_clusters (" + to_string(k) + ") exceeds n_samples (" + to_string(points.rows) + ")");
+    refuse("fit",
+           "n_clusters (" + to_string(k) + ") exceeds n_samples (" + to_string(points.rows) + ")");
   }
   if (k > std::numeric_limits<std::int32_t>::max()) {
     refuse("fit", "n_clusters (" + to_string(k) + ") exceeds 2147483647, the largest label");
   }
-  if (options.n_init < 1) refuse("fit", "n_init (" + to_string(options.n_init) + ") must be at least 1");
+  if (options.n_init < 1)
+    refuse("fit", "n_init (" + to_string(options.n_init) + ") must be at least 1");
   if (options.max_iter < 1) {
     refuse("fit", "max_iter (" + to_string(options.max_iter) + ") must be at least 1");
   }
@@ -102,8 +109,9 @@ void validate_fit(const MatrixView& points, const KMeansOptions& options) {
     refuse("fit", "tol (" + to_string(options.tol) + ") must be finite and not negative");
   }
   if (options.precision != Precision::exact) {
-    refuse("fit", "precision \"" + std::string(name_of(options.precision)) +
-                      "\" needs the CUDA backend; on a CPU use \"exact\"",
+    refuse("fit",
+           "precision \"" + std::string(name_of(options.precision)) +
+               "\" needs the CUDA backend; on a CPU use \"exact\"",
            ErrorCode::unsupported);
   }
   if (options.init == Init::given) {
@@ -134,17 +142,19 @@ std::vector<double> load_weights(std::string_view who, const MatrixView& weights
     for (std::int64_t i = 0; i < points.rows; ++i) {
       const double w = element_at(weights.dtype, row, i);
       if (!std::isfinite(w) || w < 0) {
-        refuse(who, "weights[" + to_string(i) + "] is " + to_string(w) +
-                        (items > 1 ? " in batch item " + to_string(item) : "") +
-                        "; weights must be finite and not negative",
+        refuse(who,
+               "weights[" + to_string(i) + "] is " + to_string(w) +
+                   (items > 1 ? " in batch item " + to_string(item) : "") +
+                   "; weights must be finite and not negative",
                ErrorCode::invalid_data);
       }
       sum += w;
       values.push_back(w);
     }
     if (!(sum > 0)) {
-      refuse(who, "all " + to_string(points.rows) + " weights are zero" +
-                      (items > 1 ? " in batch item " + to_string(item) : ""),
+      refuse(who,
+             "all " + to_string(points.rows) + " weights are zero" +
+                 (items > 1 ? " in batch item " + to_string(item) : ""),
              ErrorCode::invalid_data);
     }
   }

@@ -31,7 +31,8 @@ struct Execution {
   Device device;  ///< automatic: where the points are
   /// 0: as many as the pool has, or the machine's cores. Otherwise at most that many.
   int threads = 0;
-  /// Caller's pool; null: one for the process, made at the first call that wants more than a thread.
+  /// Caller's pool; null: one for the process, made at the first call that wants more than a
+  /// thread.
   ThreadPool* pool = nullptr;
   /// "" chooses by the processor. Otherwise "avx512", "avx2", "neon" or "portable": an error if
   /// this build or machine has it not.

@@ -60,13 +60,13 @@ struct KMeansOptions {
 };
 
 struct KMeansResult {
-  std::vector<std::int32_t> labels;   ///< (batch, n)
-  Matrix centroids;                   ///< (batch, k, d) float32; float64 for float64 points
-  std::vector<std::int64_t> counts;   ///< (batch, k) points of each cluster
-  std::vector<double> inertia;        ///< (batch,) of these labels with these centroids
-  std::vector<int> n_iter;            ///< (batch,)
-  std::vector<std::uint8_t> converged;     ///< (batch,) no label changed, or the rule of tol
-  std::vector<std::int64_t> n_nonempty;    ///< (batch,) clusters that have points
+  std::vector<std::int32_t> labels;      ///< (batch, n)
+  Matrix centroids;                      ///< (batch, k, d) float32; float64 for float64 points
+  std::vector<std::int64_t> counts;      ///< (batch, k) points of each cluster
+  std::vector<double> inertia;           ///< (batch,) of these labels with these centroids
+  std::vector<int> n_iter;               ///< (batch,)
+  std::vector<std::uint8_t> converged;   ///< (batch,) no label changed, or the rule of tol
+  std::vector<std::int64_t> n_nonempty;  ///< (batch,) clusters that have points
   std::vector<std::vector<IterationStats>> history;  ///< (batch,) rows, one an iteration
   bool interrupted = false;
   double seconds_init = 0;        ///< validation, statistics and initial centroids
@@ -94,7 +94,8 @@ Prediction predict(const MatrixView& points, const MatrixView& centroids,
                    const MatrixView& weights = {}, const Execution& execution = {});
 
 /// (batch, n, k) distances to every centroid, in the centroids' float type (float32, or float64 for
-/// float64 points): Euclidean (not squared, as scikit-learn's), 1 - cosine, or negative inner product.
+/// float64 points): Euclidean (not squared, as scikit-learn's), 1 - cosine, or negative inner
+/// product.
 Matrix transform(const MatrixView& points, const MatrixView& centroids,
                  Metric metric = Metric::euclidean, const Execution& execution = {});
 

@@ -9,7 +9,8 @@
 namespace warpmeans {
 
 /// (batch, rows, cols) elements of `dtype`. Features of a row are contiguous; rows and batch items
-/// may lie any number of elements apart (strides may be zero or negative). Nothing is copied or owned.
+/// may lie any number of elements apart (strides may be zero or negative). Nothing is copied or
+/// owned.
 struct MatrixView {
   const void* data = nullptr;
   DType dtype = DType::float32;

@@ -1,4 +1,5 @@
-// Scalar conversions between float32 and the two 16-bit formats: exact up, round-to-nearest-even down.
+// Scalar conversions between float32 and the two 16-bit formats: exact up, round-to-nearest-even
+// down.
 #pragma once
 
 #include <bit>

@@ -1,5 +1,6 @@
 // Philox4x32-10: counter-based random bits (Salmon et al., "Parallel random numbers: as easy as
-// 1, 2, 3", SC 2011). A draw is a pure function of seed and position; there is no generator to share.
+// 1, 2, 3", SC 2011). A draw is a pure function of seed and position; there is no generator to
+// share.
 #pragma once
 
 #include <array>
@@ -13,10 +14,9 @@ inline Philox4x32 philox(Philox4x32 counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57} * counter[2];
-    counter = {static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0],
-               static_cast<std::uint32_t>(b),
-               static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1],
-               static_cast<std::uint32_t>(a)};
+    counter = {
+        static_cast<std::uint32_t>(b >> 32) ^ counter[1] ^ key[0], static_cast<std::uint32_t>(b),
+        static_cast<std::uint32_t>(a >> 32) ^ counter[3] ^ key[1], static_cast<std::uint32_t>(a)};
     key = {key[0] + 0x9E3779B9, key[1] + 0xBB67AE85};
   }
   return counter;
@@ -28,10 +28,10 @@ enum class DrawPurpose : std::uint32_t { seeding = 1, random_rows = 2, parallel_
 /// 64 random bits at (seed, purpose, stream, index).
 inline std::uint64_t random_bits(std::uint64_t seed, DrawPurpose purpose, std::uint32_t stream,
                                  std::uint64_t index) {
-  const auto bits = philox({static_cast<std::uint32_t>(index),
-                            static_cast<std::uint32_t>(index >> 32), stream,
-                            static_cast<std::uint32_t>(purpose)},
-                           {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+  const auto bits =
+      philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), stream,
+              static_cast<std::uint32_t>(purpose)},
+             {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   return (static_cast<std::uint64_t>(bits[1]) << 32) | bits[0];
 }
 

@@ -10,8 +10,8 @@
 
 namespace warpmeans {
 
-/// What an init method needs to know. `keep_going` is asked now and then; on false the method returns
-/// at once with rows that are still valid, if not well chosen.
+/// What an init method needs to know. `keep_going` is asked now and then; on false the method
+/// returns at once with rows that are still valid, if not well chosen.
 struct InitRequest {
   std::int64_t n_samples = 0;
   std::int64_t n_clusters = 0;
@@ -21,8 +21,8 @@ struct InitRequest {
   std::function<bool()> keep_going;
 };
 
-/// Greedy k-means++ (Arthur & Vassilvitskii, SODA 2007, with 2 + floor(ln k) trials a step, of which
-/// the one that leaves the least potential is kept).
+/// Greedy k-means++ (Arthur & Vassilvitskii, SODA 2007, with 2 + floor(ln k) trials a step, of
+/// which the one that leaves the least potential is kept).
 std::vector<std::int64_t> kmeans_plusplus_rows(Run& run, const ChunkSource& source,
                                                const InitRequest& request);
 

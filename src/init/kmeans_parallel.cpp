@@ -11,8 +11,8 @@ std::vector<std::int64_t> kmeans_parallel_rows(Run& run, const ChunkSource& sour
                                                const Plan& plan, const Execution& execution) {
   constexpr std::uint32_t kRounds = 4;
   run.begin_seeding(source);
-  const double first[] = {to_uniform(
-      random_bits(request.seed, DrawPurpose::seeding, request.attempt, 0))};
+  const double first[] = {
+      to_uniform(random_bits(request.seed, DrawPurpose::seeding, request.attempt, 0))};
   std::vector<std::int64_t> candidates = run.draw(first);
   run.accept_seeds(candidates);
   for (std::uint32_t round = 0; round < kRounds && request.keep_going(); ++round) {

@@ -8,9 +8,7 @@ namespace warpmeans {
 MemorySource::MemorySource(const MatrixView& item, std::int64_t chunk_rows)
     : item_(item), chunk_rows_(chunk_rows > 0 ? chunk_rows : item.rows) {}
 
-std::int64_t MemorySource::n_chunks() const {
-  return (item_.rows + chunk_rows_ - 1) / chunk_rows_;
-}
+std::int64_t MemorySource::n_chunks() const { return (item_.rows + chunk_rows_ - 1) / chunk_rows_; }
 
 Chunk MemorySource::chunk(std::int64_t c) const {
   const std::int64_t first = c * chunk_rows_;

@@ -1,10 +1,10 @@
 // Assign: one fused, cache-blocked kernel. A tile of points against a panel of centroids in
 // registers; what leaves it is a short list of centroids that float32 cannot rule out, and a label.
 //
-//   screen_block   rows -> float32 rows, packed [feature][point]; a first threshold from the last label
-//   panel_tile     kTilePoints x (2 vectors of centroids): lower bounds, compared with the threshold
-//   lane_tile      vectors of points x one centroid at a time, for few features or few centroids
-//   resolve_row    one candidate: certified. More: float64 decides among them.
+//   screen_block   rows -> float32 rows, packed [feature][point]; a first threshold from the last
+//   label panel_tile     kTilePoints x (2 vectors of centroids): lower bounds, compared with the
+//   threshold lane_tile      vectors of points x one centroid at a time, for few features or few
+//   centroids resolve_row    one candidate: certified. More: float64 decides among them.
 //
 // docs/cpu.md derives the bound and has the measured ladder.
 #undef HWY_TARGET_INCLUDE
@@ -32,7 +32,7 @@ constexpr int kTilePoints = 6;
 constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features stays in the L1 cache
 constexpr int kTilesPerBlock = 98 / kTilePoints;
 constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
-constexpr int kLaneVectors = 2;      // vectors of points of a lane tile
+constexpr int kLaneVectors = 2;  // vectors of points of a lane tile
 constexpr int kLaneCentroids = HWY_MAX_BYTES >= 64 ? 8 : 4;
 constexpr int kMaxCandidates = 24;
 // A finite threshold that rules nothing out but padding and what can never win (+inf).
@@ -49,12 +49,12 @@ struct Candidates {
 };
 
 struct BlockScratch {
-  float* rows;      // (kBlockPoints or a lane tile, d_padded) screen rows
-  float* packed;    // (tiles, d, kTilePoints), or a lane tile (d, points)
-  float* partial;   // (kBlockPoints, panel width) sums between blocks of features
-  float* radius;    // (kBlockPoints) alpha * |x'|
+  float* rows;             // (kBlockPoints or a lane tile, d_padded) screen rows
+  float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
+  float* partial;          // (kBlockPoints, panel width) sums between blocks of features
+  float* radius;           // (kBlockPoints) alpha * |x'|
   Candidates* candidates;  // (kBlockPoints)
-  double* scores;   // (k) for rows with too many candidates
+  double* scores;          // (k) for rows with too many candidates
 };
 
 constexpr std::int64_t kLanePoints = kLaneVectors * HWY_MAX_BYTES / 4;
@@ -104,8 +104,10 @@ HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int6
       if (f + 1 < d) {
         hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
       }
-      if (f + 2 < d) hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
-      if (f + 3 < d) hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
+      if (f + 2 < d)
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
+      if (f + 3 < d)
+        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
     }
   }
 }
@@ -130,7 +132,8 @@ HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
 HWY_INLINE float own_upper_bound(const Panels& p, const float* x, float radius, std::int64_t j) {
   const float h = p.h_lo[j];
   if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
-  const float lower = h - radius * p.norm[j] - dot_f(x, p.rows + j * round_up(p.d, kFeaturePad), p.d);
+  const float lower =
+      h - radius * p.norm[j] - dot_f(x, p.rows + j * round_up(p.d, kFeaturePad), p.d);
   return lower + 2 * (p.eps[j] + radius * p.norm[j]);
 }
 
@@ -168,7 +171,8 @@ HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int6
     std::uint64_t bits;
     std::memcpy(&bits, bytes, sizeof(bits));
     for (; bits; bits &= bits - 1) {
-      const std::int64_t q = l + static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
+      const std::int64_t q =
+          l + static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
       if (c.count == kMaxCandidates) compact(c);
       if (c.count == kMaxCandidates) {
         c.count = -1;
@@ -182,9 +186,10 @@ HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int6
 
 /// One tile of points against kVectors vectors of centroids over F features of a panel.
 template <int kVectors, bool kFirst, bool kLast>
-HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x, const float* HWY_RESTRICT c,
-                           std::int64_t features, std::int64_t j0, const float* radius,
-                           float* HWY_RESTRICT partial, Candidates* candidates) {
+HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
+                           const float* HWY_RESTRICT c, std::int64_t features, std::int64_t j0,
+                           const float* radius, float* HWY_RESTRICT partial,
+                           Candidates* candidates) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   VF sum[kTilePoints][kVectors];
@@ -274,13 +279,17 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
       float* partial = s.partial + t * kPartial;
       Candidates* candidates = s.candidates + t * kTilePoints;
       if (first && last) {
-        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial, candidates);
+        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial,
+                                         candidates);
       } else if (first) {
-        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial, candidates);
+        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial,
+                                          candidates);
       } else if (last) {
-        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial, candidates);
+        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial,
+                                          candidates);
       } else {
-        panel_tile<kVectors, false, false>(p, x, centroids, features, j0, radius, partial, candidates);
+        panel_tile<kVectors, false, false>(p, x, centroids, features, j0, radius, partial,
+                                           candidates);
       }
     }
   }
@@ -398,7 +407,8 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
   }
   for (std::int64_t f = 0; f < p.d; ++f) {
     VF xv[kLaneVectors];
-    for (int v = 0; v < kLaneVectors; ++v) xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
+    for (int v = 0; v < kLaneVectors; ++v)
+      xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
 #pragma GCC unroll 16
     for (int q = 0; q < kCentroids; ++q) {
       const VF cv = hn::Set(df, c[q * stride + f]);
@@ -505,7 +515,8 @@ void fill_assign(Kernels& table) {
   table.assign = &assign;
   table.assign_scratch_bytes = &assign_scratch_bytes;
   table.pack_panel = &pack_panel;
-  table.dot = [](const float* a, const float* b, std::int64_t d) HWY_ATTR { return dot_f(a, b, d); };
+  table.dot = [](const float* a, const float* b, std::int64_t d)
+                  HWY_ATTR { return dot_f(a, b, d); };
 }
 
 }  // namespace warpmeans::cpu::HWY_NAMESPACE

@@ -43,8 +43,8 @@ double safe_norm(std::int64_t d, double largest, Value&& value) {
 float dot_error_factor(std::int64_t d) {
   // Longest chain of roundings a term passes: a block of 256 features and the sum of the blocks in
   // the panel kernel, or d / 8 in the two running sums of one dot product; the 8 covers a separate
-  // product rounding, both operands' own roundings, half-norm and threshold. 1.01 covers the squares
-  // of all that.
+  // product rounding, both operands' own roundings, half-norm and threshold. 1.01 covers the
+  // squares of all that.
   const auto blocks = static_cast<double>((d + 255) / 256);
   const double chain = std::max(static_cast<double>(std::min<std::int64_t>(d, 256)) + blocks,
                                 static_cast<double>(d) / 8 + 8);
@@ -70,8 +70,10 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
     if (exact_.metric == Metric::cosine) {
       for (std::int64_t j = 0; j < k; ++j) {
         double most = 0;
-        for (std::int64_t f = 0; f < d; ++f) most = std::max(most, std::fabs(element(exact_, j, f)));
-        const double norm = safe_norm(d, most, [&](std::int64_t f) { return element(exact_, j, f); });
+        for (std::int64_t f = 0; f < d; ++f)
+          most = std::max(most, std::fabs(element(exact_, j, f)));
+        const double norm =
+            safe_norm(d, most, [&](std::int64_t f) { return element(exact_, j, f); });
         inv_norms_[static_cast<std::size_t>(j)] = norm > 0 ? 1 / norm : 0;
       }
       exact_.inv_norm = inv_norms_.data();
@@ -79,8 +81,9 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
     std::vector<double> sum(ud, 0.0);
     for (std::int64_t j = 0; j < k; ++j) {
       for (std::int64_t f = 0; f < d; ++f) {
-        sum[static_cast<std::size_t>(f)] +=
-            element(exact_, j, f) * inv_norms_[static_cast<std::size_t>(j)] / static_cast<double>(k);
+        sum[static_cast<std::size_t>(f)] += element(exact_, j, f) *
+                                            inv_norms_[static_cast<std::size_t>(j)] /
+                                            static_cast<double>(k);
       }
     }
     centre_ = sum;
@@ -163,11 +166,12 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
   }
   h_lo_[j] = next_down(h - radius);
   norm_[j] = next_up(norm * (1 + 4 * kUnit) + unit_error + 0x1p-100);
-  eps_[j] = next_up((radius + 2 * kUnit * std::fabs(static_cast<double>(h_lo_[j]))) * (1 + 4 * kUnit));
+  eps_[j] =
+      next_up((radius + 2 * kUnit * std::fabs(static_cast<double>(h_lo_[j]))) * (1 + 4 * kUnit));
 }
 
-void CentroidPanels::build(const Kernels& kernels, const Team& team, const ExactCentroids& centroids,
-                           const PointRange& range) {
+void CentroidPanels::build(const Kernels& kernels, const Team& team,
+                           const ExactCentroids& centroids, const PointRange& range) {
   exact_ = centroids;
   const std::int64_t k = exact_.k, d = exact_.d, width = kernels.panel_width;
   const std::int64_t k_padded = round_up(k, width);
@@ -191,8 +195,15 @@ void CentroidPanels::build(const Kernels& kernels, const Team& team, const Exact
   });
   // The points' norms are in units of norm_scale, which may be larger than the scale chosen here.
   const double ratio = scale_ / range.norm_scale;
-  panels_ = {k, d, width, next_up(static_cast<double>(dot_error_factor(d)) * ratio),
-             packed_.data(), rows_.data(), h_lo_.data(), norm_.data(), eps_.data()};
+  panels_ = {k,
+             d,
+             width,
+             next_up(static_cast<double>(dot_error_factor(d)) * ratio),
+             packed_.data(),
+             rows_.data(),
+             h_lo_.data(),
+             norm_.data(),
+             eps_.data()};
 }
 
 }  // namespace warpmeans::cpu

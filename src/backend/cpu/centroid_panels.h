@@ -61,11 +61,11 @@ class CentroidPanels {
   Panels panels_;
   ExactCentroids exact_;
   double scale_ = 1;
-  std::vector<double> centre_;     // (d): mean of the points, or of the centroids
-  std::vector<double> inv_norms_;  // (k) cosine
-  std::vector<double> sq_norms_;   // (k) |c_j - centre|^2
-  std::vector<double> offsets_;    // (k) mean . (c_j - centre), cosine and inner product
-  std::vector<double> largest_;    // (k) largest |c_j - centre|_f
+  std::vector<double> centre_;          // (d): mean of the points, or of the centroids
+  std::vector<double> inv_norms_;       // (k) cosine
+  std::vector<double> sq_norms_;        // (k) |c_j - centre|^2
+  std::vector<double> offsets_;         // (k) mean . (c_j - centre), cosine and inner product
+  std::vector<double> largest_;         // (k) largest |c_j - centre|_f
   std::vector<std::uint8_t> hopeless_;  // (k) can never be nearest
   AlignedVector<float> packed_, rows_, h_lo_, norm_, eps_;
 };

@@ -32,9 +32,9 @@ void FixedPoint::choose(const Plan& plan, std::span<const double> magnitudes,
   limbs_ = plan.limbs;
   limb_unit_ = std::ldexp(1.0, -bits);
   weight_unit_ = unit_for(largest_weight, bits);
-  unit_.assign(static_cast<std::size_t>(
-                   round_up(static_cast<std::int64_t>(magnitudes.size()), kFeaturePad)),
-               1.0);
+  unit_.assign(
+      static_cast<std::size_t>(round_up(static_cast<std::int64_t>(magnitudes.size()), kFeaturePad)),
+      1.0);
   for (std::size_t f = 0; f < magnitudes.size(); ++f) {
     unit_[f] = unit_for(magnitudes[f] * largest_weight, bits);
   }
@@ -99,7 +99,8 @@ void ClusterSums::sort_entries(const Team& team,
     std::int64_t* next = starts_.data() + static_cast<std::size_t>(w) * k;
     for (const LabelChange& change : changes[static_cast<std::size_t>(w)]) {
       entries_[static_cast<std::size_t>(next[change.to]++)] = change.row * 2;
-      if (change.from >= 0) entries_[static_cast<std::size_t>(next[change.from]++)] = change.row * 2 + 1;
+      if (change.from >= 0)
+        entries_[static_cast<std::size_t>(next[change.from]++)] = change.row * 2 + 1;
     }
   });
 }
@@ -131,8 +132,8 @@ void ClusterSums::apply(const Kernels& kernels, const Team& team, const Rows& ro
   const std::int64_t total = cluster_end_.empty() ? 0 : cluster_end_.back();
   if (total == 0) return;
   // Each task takes an equal share of the entries. A cluster that a task has to itself is summed in
-  // place; one that reaches into a neighbour's share is summed aside and added atomically: integers,
-  // so whoever comes first is nothing.
+  // place; one that reaches into a neighbour's share is summed aside and added atomically:
+  // integers, so whoever comes first is nothing.
   const std::int64_t tasks = total < 4096 ? 1 : 4 * team.threads();
   team.for_each(tasks, [&](std::int64_t t, int worker) {
     const std::int64_t begin = total * t / tasks, end = total * (t + 1) / tasks;
@@ -140,7 +141,8 @@ void ClusterSums::apply(const Kernels& kernels, const Team& team, const Rows& ro
     args.rows = rows;
     args.weights = weights;
     args.units = fixed.units();
-    auto j = std::upper_bound(cluster_end_.begin(), cluster_end_.end(), begin) - cluster_end_.begin();
+    auto j =
+        std::upper_bound(cluster_end_.begin(), cluster_end_.end(), begin) - cluster_end_.begin();
     for (std::int64_t at = begin; at < end; ++j) {
       const std::int64_t stop = std::min(end, cluster_end_[static_cast<std::size_t>(j)]);
       if (stop == at) continue;

@@ -35,7 +35,8 @@ class ClusterSums {
   void allocate(const Plan& plan, int workers);
   void clear();
 
-  /// Moves the points of `changes` (a list per worker, rows relative to the chunk) between clusters.
+  /// Moves the points of `changes` (a list per worker, rows relative to the chunk) between
+  /// clusters.
   void apply(const Kernels& kernels, const Team& team, const Rows& rows, const double* weights,
              const FixedPoint& fixed, std::span<const std::vector<LabelChange>> changes);
 

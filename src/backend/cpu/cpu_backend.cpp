@@ -31,15 +31,13 @@ class CpuBackend : public Backend {
                           ? std::min(problem.n_samples, round_up(execution.chunk_rows, kSumBlock))
                           : problem.n_samples;
     plan.value_bits = value_bits_for(problem.n_samples);
-    plan.limbs = problem.dtype == DType::float64 || problem.weighted ||
-                         problem.metric == Metric::cosine
-                     ? 2
-                     : 1;
+    plan.limbs =
+        problem.dtype == DType::float64 || problem.weighted || problem.metric == Metric::cosine ? 2
+                                                                                                : 1;
     // Items too small to share among threads, and enough of them, get a thread each.
     const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
-    plan.items_in_parallel =
-        plan.threads > 1 && problem.batch >= plan.threads &&
-        (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
+    plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
+                             (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
     const std::int64_t runs = plan.items_in_parallel ? plan.threads : 1;
     const std::int64_t workers = plan.items_in_parallel ? 1 : plan.threads;
     plan.workspace_bytes = runs * workspace_bytes(kernels, plan, workers);
@@ -58,11 +56,12 @@ class CpuBackend : public Backend {
     std::vector<std::unique_ptr<CpuRun>> runs(static_cast<std::size_t>(team.threads()));
     const std::int64_t grain =
         std::clamp<std::int64_t>(plan.problem.batch / (16 * team.threads()), 1, 64);
-    team.for_ranges(plan.problem.batch, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
-      auto& run = runs[static_cast<std::size_t>(worker)];
-      if (!run) run = std::make_unique<CpuRun>(plan, kernels, Team());
-      for (std::int64_t b = begin; b < end; ++b) body(*run, b);
-    });
+    team.for_ranges(plan.problem.batch, grain,
+                    [&](std::int64_t begin, std::int64_t end, int worker) {
+                      auto& run = runs[static_cast<std::size_t>(worker)];
+                      if (!run) run = std::make_unique<CpuRun>(plan, kernels, Team());
+                      for (std::int64_t b = begin; b < end; ++b) body(*run, b);
+                    });
   }
 
  private:
@@ -74,8 +73,8 @@ class CpuBackend : public Backend {
     const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
     // label, norm, change (16) and up to two sorted entries (16), seed distance and index (12)
     const std::int64_t per_point = 4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0);
-    const std::int64_t per_value = 4 + 4 + 8 * plan.limbs +
-                                   static_cast<std::int64_t>(size_of(p.centroid_dtype()));
+    const std::int64_t per_value =
+        4 + 4 + 8 * plan.limbs + static_cast<std::int64_t>(size_of(p.centroid_dtype()));
     return p.n_samples * per_point + k * d * per_value +
            workers * (kernels.assign_scratch_bytes(p.n_features, p.n_clusters) + 8 * k +
                       8 * plan.limbs * d);

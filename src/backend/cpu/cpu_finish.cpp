@@ -82,8 +82,8 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
   return write_centroid(j, values.data());
 }
 
-/// sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m the
-/// point centred on and S the cluster's sum about it; the other metrics likewise.
+/// sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
+/// the point centred on and S the cluster's sum about it; the other metrics likewise.
 double CpuRun::inertia_from_sums(double& error) const {
   const std::int64_t padded = round_up(d_, kFeaturePad);
   std::vector<double> part(static_cast<std::size_t>(k_)), size(static_cast<std::size_t>(k_));
@@ -143,14 +143,14 @@ double CpuRun::to_distance(double score) const {
 void CpuRun::measure_inertia(const Chunk& chunk) {
   Rows rows = rows_of(chunk);
   rows.scale = panels_.scale();
-  team_for(chunk.points.rows * d_ * 4).for_ranges(
-      chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
+  team_for(chunk.points.rows * d_ * 4)
+      .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
         double sum = 0;
         for (std::int64_t i = begin; i < end; ++i) {
           const std::int64_t row = chunk.first_row + i;
           double score = 0;
-          kernels_.exact_scores(rows, i, panels_.exact(), &labels_[static_cast<std::size_t>(row)], 1,
-                                &score);
+          kernels_.exact_scores(rows, i, panels_.exact(), &labels_[static_cast<std::size_t>(row)],
+                                1, &score);
           sum += (weights_ ? weights_[row] : 1.0) * to_distance(score);
         }
         inertia_blocks_[static_cast<std::size_t>((chunk.first_row + begin) / kSumBlock)] = sum;
@@ -172,8 +172,8 @@ void CpuRun::relocate(const Chunk& chunk) {
   farthest_.resize(static_cast<std::size_t>(n_));
   Rows rows = rows_of(chunk);
   rows.scale = panels_.scale();
-  team_for(chunk.points.rows * d_ * 4).for_ranges(
-      chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
+  team_for(chunk.points.rows * d_ * 4)
+      .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t i = begin; i < end; ++i) {
           const auto row = static_cast<std::size_t>(chunk.first_row + i);
           double score = 0;
@@ -198,14 +198,16 @@ std::vector<CpuRun::Relocation> CpuRun::choose_relocations() {
     if (metric_ == Metric::inner_product || farthest_[row] > 0) rows.push_back(i);
   }
   const auto farther = [&](std::int64_t a, std::int64_t b) {
-    const double da = farthest_[static_cast<std::size_t>(a)], db = farthest_[static_cast<std::size_t>(b)];
+    const double da = farthest_[static_cast<std::size_t>(a)],
+                 db = farthest_[static_cast<std::size_t>(b)];
     return da != db ? da > db : a < b;
   };
   std::vector<Relocation> moves;
   auto sorted_to = rows.begin();
   for (auto at = rows.begin(); at != rows.end() && moves.size() < empty.size(); ++at) {
     if (at == sorted_to) {  // sort a little more
-      const auto more = std::min<std::int64_t>(rows.end() - at, 2 * static_cast<std::int64_t>(empty.size()) + 64);
+      const auto more =
+          std::min<std::int64_t>(rows.end() - at, 2 * static_cast<std::int64_t>(empty.size()) + 64);
       sorted_to = at + more;
       std::partial_sort(at, sorted_to, rows.end(), farther);
     }
@@ -329,9 +331,8 @@ void CpuRun::finish_iteration(const ChunkSource& source) {
   if (inertia_measured_) stats_.inertia = inertia();
   update_centroids(source);
   stats_.shift = ordered_sum(shifts_);
-  const StopDecision decision =
-      decide(plan_.problem, iteration_, stats_.labels_changed, stats_.shift,
-             plan_.problem.tol > 0 ? mean_variance() : 0.0);
+  const StopDecision decision = decide(plan_.problem, iteration_, stats_.labels_changed,
+                                       stats_.shift, plan_.problem.tol > 0 ? mean_variance() : 0.0);
   stop_ = decision.stop;
   converged_ = decision.converged;
   labels_current_ = stats_.shift == 0;
@@ -353,13 +354,14 @@ void CpuRun::distances(const Chunk& chunk, bool to_all, double* out) {
   Rows rows = rows_of(chunk);
   rows.scale = panels_.scale();
   const std::int64_t columns = to_all ? k_ : 1;
-  team_for(chunk.points.rows * columns * d_ * 4).for_ranges(
-      chunk.points.rows, 64, [&](std::int64_t begin, std::int64_t end, int) {
+  team_for(chunk.points.rows * columns * d_ * 4)
+      .for_ranges(chunk.points.rows, 64, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t i = begin; i < end; ++i) {
           const std::int32_t* ids =
               to_all ? nullptr : &labels_[static_cast<std::size_t>(chunk.first_row + i)];
           kernels_.exact_scores(rows, i, panels_.exact(), ids, columns, out + i * columns);
-          for (std::int64_t q = i * columns; q < (i + 1) * columns; ++q) out[q] = to_distance(out[q]);
+          for (std::int64_t q = i * columns; q < (i + 1) * columns; ++q)
+            out[q] = to_distance(out[q]);
         }
       });
 }

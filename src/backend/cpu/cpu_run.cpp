@@ -130,8 +130,8 @@ void CpuRun::fill_inv_norms(const Chunk& chunk) {
   rows.mean = zeros.data();
   rows.inv_norm = nullptr;
   rows.scale = 1;
-  team_for(chunk.points.rows * d_).for_ranges(
-      chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
+  team_for(chunk.points.rows * d_)
+      .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
         double sq_norms[kSumBlock];
         PrepareArgs args;
         args.rows = rows;
@@ -214,8 +214,8 @@ void CpuRun::finish_prepare() {
   if (bad_row_ >= 0) {
     const char* what = std::isnan(bad_value_) ? "NaN" : bad_value_ > 0 ? "Inf" : "-Inf";
     throw Error(ErrorCode::invalid_data,
-                std::string("points: ") + what + " at row " + std::to_string(bad_row_) + ", column " +
-                    std::to_string(bad_column_) +
+                std::string("points: ") + what + " at row " + std::to_string(bad_row_) +
+                    ", column " + std::to_string(bad_column_) +
                     (plan_.problem.batch > 1 ? " of batch item " + std::to_string(item_) : "") +
                     "; every value must be finite");
   }
@@ -277,8 +277,8 @@ void CpuRun::begin_iteration() {
   started_ = Clock::now();
   stats_ = {};
   inertia_measured_ = false;
-  const ExactCentroids exact{centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_,
-                             nullptr};
+  const ExactCentroids exact{
+      centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_, nullptr};
   panels_.build(kernels_, team_for(k_ * d_ * 8), exact, range_);
   stats_.seconds_assign = seconds_since(started_);
 }
@@ -291,7 +291,8 @@ void CpuRun::assign(const Chunk& chunk) {
   std::vector<std::int64_t> doubtful(static_cast<std::size_t>(team.threads()), 0);
   Rows layout = rows_of(chunk);
   layout.scale = panels_.scale();
-  // Few large tasks where they are cheap, so that a task's start and the list of changes cost nothing.
+  // Few large tasks where they are cheap, so that a task's start and the list of changes cost
+  // nothing.
   const std::int64_t block = kernels_.block_points;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
@@ -323,7 +324,8 @@ void CpuRun::accumulate(const Chunk& chunk) {
   if (weights_ && mean_variance_ < 0 && plan_.problem.tol > 0) {
     // scikit-learn's tol is relative to the variance without weights: their plain sums, once.
     std::vector<std::int64_t> entries(static_cast<std::size_t>(chunk.points.rows));
-    for (std::int64_t i = 0; i < chunk.points.rows; ++i) entries[static_cast<std::size_t>(i)] = 2 * i;
+    for (std::int64_t i = 0; i < chunk.points.rows; ++i)
+      entries[static_cast<std::size_t>(i)] = 2 * i;
     AccumulateArgs args;
     args.rows = rows;
     args.units = plain_fixed_.units();

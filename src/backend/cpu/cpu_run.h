@@ -90,16 +90,16 @@ class CpuRun : public Run {
   std::int64_t item_ = 0;
   const double* weights_ = nullptr;
   double largest_weight_ = 1;
-  std::vector<double> mean_;        // (d, padded)
+  std::vector<double> mean_;  // (d, padded)
   std::vector<float> mean32_;
-  std::vector<double> inv_norms_;   // (n) cosine
-  std::vector<float> norms_;        // (n) upper bounds of |y - mean| * norm_scale_
+  std::vector<double> inv_norms_;  // (n) cosine
+  std::vector<float> norms_;       // (n) upper bounds of |y - mean| * norm_scale_
   double norm_scale_ = 1;
   bool wide_ = false;
-  std::vector<double> min_, max_;   // (d)
+  std::vector<double> min_, max_;       // (d)
   std::vector<double> scatter_blocks_;  // (n / 1024) sums of w |y - mean|^2 * norm_scale_^2
   std::vector<double> plain_blocks_;    // the same without weights
-  std::vector<double> magnitudes_;  // (d)
+  std::vector<double> magnitudes_;      // (d)
   PointRange range_;
   std::int64_t bad_row_ = -1;
   std::int64_t bad_column_ = 0;
@@ -120,7 +120,7 @@ class CpuRun : public Run {
   bool labels_current_ = false, stop_ = false, converged_ = false;
   int iteration_ = 0;
   IterationStats stats_;
-  std::vector<double> shifts_;        // (k) squared shifts
+  std::vector<double> shifts_;            // (k) squared shifts
   std::vector<std::int64_t> plain_sums_;  // (d, padded) of all points without weights, if weighted
   FixedPoint plain_fixed_;
   Clock::time_point started_;

@@ -15,8 +15,8 @@
 #define WARPMEANS_IF_AVX2(call)
 #endif
 
-#define WARPMEANS_FOR_KERNEL_NAME(name, function, ...)                              \
-  do {                                                                              \
+#define WARPMEANS_FOR_KERNEL_NAME(name, function, ...)                               \
+  do {                                                                               \
     WARPMEANS_IF_AVX512(if (name == "avx512") return N_AVX3::function(__VA_ARGS__);) \
     WARPMEANS_IF_AVX2(if (name == "avx2") return N_AVX2::function(__VA_ARGS__);)     \
     HWY_STATIC_DISPATCH(function)(__VA_ARGS__);                                      \

@@ -1,8 +1,8 @@
 // Which kernels run, and why: the widest instruction set that this build has and this machine runs.
 #include "backend/cpu/kernels.h"
 
-#include <array>
 #include <hwy/highway.h>
+#include <array>
 #include <string>
 
 #include <warpmeans/error.h>
@@ -46,8 +46,9 @@ const Kernels& find_kernels(std::string_view name) {
     const bool usable = is_usable(kNamed[i].second);
     if (usable && (name.empty() || name == kNamed[i].first)) return tables[i];
     if (name == kNamed[i].first) {
-      throw Error(ErrorCode::unsupported, "execution.kernel: this machine or build does not run \"" +
-                                              std::string(name) + "\" instructions");
+      throw Error(ErrorCode::unsupported,
+                  "execution.kernel: this machine or build does not run \"" + std::string(name) +
+                      "\" instructions");
     }
     known += (known.empty() ? "\"" : ", \"") + std::string(kNamed[i].first) + "\"";
   }

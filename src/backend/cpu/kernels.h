@@ -24,17 +24,16 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
 struct Rows {
   const void* data = nullptr;
   DType dtype = DType::float32;
-  std::int64_t stride = 0;             // elements
+  std::int64_t stride = 0;  // elements
   std::int64_t d = 0;
-  const double* mean = nullptr;        // (d, padded)
-  const float* mean32 = nullptr;       // the same values; exact unless wide
-  const double* inv_norm = nullptr;    // (rows) of the cosine metric; null otherwise
+  const double* mean = nullptr;      // (d, padded)
+  const float* mean32 = nullptr;     // the same values; exact unless wide
+  const double* inv_norm = nullptr;  // (rows) of the cosine metric; null otherwise
   double scale = 1;
-  bool wide = false;                   // subtract in float64: float64 points, unit rows, extremes
+  bool wide = false;  // subtract in float64: float64 points, unit rows, extremes
 
   const void* row(std::int64_t i) const {
-    return static_cast<const char*>(data) +
-           i * stride * static_cast<std::int64_t>(size_of(dtype));
+    return static_cast<const char*>(data) + i * stride * static_cast<std::int64_t>(size_of(dtype));
   }
 };
 
@@ -43,7 +42,7 @@ struct Rows {
 /// upper bound: lower + 2 * (eps[j] + radius_i * norm[j])
 struct Panels {
   std::int64_t k = 0, d = 0;
-  std::int64_t width = 0;        // centroids of a panel: two vectors
+  std::int64_t width = 0;  // centroids of a panel: two vectors
   float alpha = 0;
   const float* packed = nullptr;  // (k_padded / width, d, width)
   const float* rows = nullptr;    // (k, d_padded), for one centroid at a time
@@ -67,14 +66,14 @@ struct LabelChange {
 };
 
 struct AssignArgs {
-  Rows rows;  // row 0 is the first row of the chunk
+  Rows rows;                     // row 0 is the first row of the chunk
   const float* norms = nullptr;  // (rows) upper bounds of |x'|; not finite: evaluate exactly
   const Panels* panels = nullptr;
   const ExactCentroids* exact = nullptr;
-  std::int32_t* labels = nullptr;         // (rows) in and out; -1: none yet
+  std::int32_t* labels = nullptr;               // (rows) in and out; -1: none yet
   std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
-  std::int64_t doubtful = 0;              // counted up
-  char* scratch = nullptr;                // assign_scratch_bytes, 64-byte aligned
+  std::int64_t doubtful = 0;                    // counted up
+  char* scratch = nullptr;                      // assign_scratch_bytes, 64-byte aligned
 };
 
 struct PrepareArgs {

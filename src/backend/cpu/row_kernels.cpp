@@ -100,7 +100,8 @@ HWY_NOINLINE bool prepare_t(const PrepareArgs& args, std::int64_t first, std::in
 
 bool prepare(const PrepareArgs& args, std::int64_t first, std::int64_t count) {
   return with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
-    return prepare_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, first, count);
+    return prepare_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, first,
+                                                                                 count);
   });
 }
 
@@ -119,7 +120,8 @@ HWY_NOINLINE void accumulate_t(const AccumulateArgs& args) {
   for (std::int64_t e = 0; e < args.count; ++e) {
     if (e + 4 < args.count) {  // rows come in no order: ask for them early
       const char* next = static_cast<const char*>(args.rows.row(args.entries[e + 4] >> 1));
-      for (std::int64_t b = 0; b < std::min<std::int64_t>(d * static_cast<std::int64_t>(sizeof(T)), 1024); b += 64) {
+      for (std::int64_t b = 0;
+           b < std::min<std::int64_t>(d * static_cast<std::int64_t>(sizeof(T)), 1024); b += 64) {
         hwy::Prefetch(next + b);
       }
     }
@@ -186,7 +188,8 @@ void seed_dots(const Rows& rows, std::int64_t row, const float* seeds, std::int6
   Rows part = rows;
   for (std::int64_t f = 0; f < d; f += kChunk) {
     part.d = std::min(kChunk, d - f);
-    part.data = static_cast<const char*>(rows.row(row)) + f * static_cast<std::int64_t>(size_of(rows.dtype));
+    part.data = static_cast<const char*>(rows.row(row)) +
+                f * static_cast<std::int64_t>(size_of(rows.dtype));
     part.mean = rows.mean + f;
     part.mean32 = rows.mean32 + f;
     if (rows.inv_norm) part.inv_norm = rows.inv_norm + row;

@@ -189,9 +189,9 @@ HWY_NOINLINE void exact_scores_tc(const Rows& rows, std::int64_t i, const ExactC
     if (exact.metric == Metric::euclidean) {
       out[q] = exact_score_t<T, C, Metric::euclidean>(row, c, exact.d, rows.scale);
     } else {
-      const double dot =
-          exact_score_t<T, C, Metric::inner_product>(row, c, exact.d, rows.scale);
-      out[q] = exact.metric == Metric::cosine ? -(dot * exact.inv_norm[j]) * rows.inv_norm[i] : -dot;
+      const double dot = exact_score_t<T, C, Metric::inner_product>(row, c, exact.d, rows.scale);
+      out[q] =
+          exact.metric == Metric::cosine ? -(dot * exact.inv_norm[j]) * rows.inv_norm[i] : -dot;
     }
   }
 }

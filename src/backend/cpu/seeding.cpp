@@ -69,7 +69,8 @@ std::vector<std::int64_t> Seeding::draw(std::span<const double> u) const {
     // and before that block if it has none.
     std::int64_t pick = -1;
     for (; pick < 0 && block >= 0; --block) {
-      for (std::int64_t i = block * kSumBlock; i < std::min(data_.n, (block + 1) * kSumBlock); ++i) {
+      for (std::int64_t i = block * kSumBlock; i < std::min(data_.n, (block + 1) * kSumBlock);
+           ++i) {
         const double mass = weight(i) * sq_distance_[static_cast<std::size_t>(i)];
         if (!(mass > 0)) continue;
         pick = i;
@@ -103,8 +104,8 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
   }
 }
 
-/// A quarter of the squared distance between each seed and each trial, from below: a point no farther
-/// than that from its seed cannot be nearer to the trial (triangle inequality).
+/// A quarter of the squared distance between each seed and each trial, from below: a point no
+/// farther than that from its seed cannot be nearer to the trial (triangle inequality).
 void Seeding::measure_gaps() {
   const std::size_t count = trials_.rows.size();
   trials_.least_gap.assign(static_cast<std::size_t>(n_seeds_), 0.0f);
@@ -216,7 +217,8 @@ void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end
     for (std::size_t g = kept; g < state.gains.size(); ++g) {
       const Gain& gain = state.gains[g];
       if (static_cast<std::size_t>(gain.trial) != t) continue;
-      state.masses[static_cast<std::size_t>(gain.row - first)] = weight(gain.row) * gain.sq_distance;
+      state.masses[static_cast<std::size_t>(gain.row - first)] =
+          weight(gain.row) * gain.sq_distance;
     }
     potentials[t] = 0;
     for (const double mass : state.masses) potentials[t] += mass;
@@ -284,17 +286,18 @@ void Seeding::accept_seed(std::int64_t row) {
     const Rows trials = trials_.view(data_.layout);
     data_.source->for_each([&](const Chunk& chunk) {
       const Rows rows = rows_of(chunk);
-      data_.team->for_ranges(
-          chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
-            WorkerState& state = workers_[static_cast<std::size_t>(worker)];
-            state.gains.clear();
-            for (std::int64_t local = begin; local < end; ++local) {
-              gains_of_row(rows, trials, local, chunk.first_row + local, state);
-            }
-            if (state.gains.empty()) return;
-            for (const Gain& gain : state.gains) take(gain, static_cast<std::int32_t>(n_seeds_));
-            refresh_block((chunk.first_row + begin) / kSumBlock);
-          });
+      data_.team->for_ranges(chunk.points.rows, kSumBlock,
+                             [&](std::int64_t begin, std::int64_t end, int worker) {
+                               WorkerState& state = workers_[static_cast<std::size_t>(worker)];
+                               state.gains.clear();
+                               for (std::int64_t local = begin; local < end; ++local) {
+                                 gains_of_row(rows, trials, local, chunk.first_row + local, state);
+                               }
+                               if (state.gains.empty()) return;
+                               for (const Gain& gain : state.gains)
+                                 take(gain, static_cast<std::int32_t>(n_seeds_));
+                               refresh_block((chunk.first_row + begin) / kSumBlock);
+                             });
     });
     add_seed(0);
   } else {
@@ -340,8 +343,11 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
       std::copy_n(row.data(), data_.layout.d, out + t * data_.layout.d);
     }
   }
-  ExactCentroids exact{values.data(), wide ? DType::float64 : DType::float32,
-                       data_.inv_norms ? Metric::cosine : Metric::euclidean, count, data_.layout.d,
+  ExactCentroids exact{values.data(),
+                       wide ? DType::float64 : DType::float32,
+                       data_.inv_norms ? Metric::cosine : Metric::euclidean,
+                       count,
+                       data_.layout.d,
                        nullptr};
   CentroidPanels panels;
   panels.build(*data_.kernels, *data_.team, exact, data_.range);
@@ -384,8 +390,8 @@ std::vector<std::int64_t> Seeding::sample_rows(double factor, std::uint64_t seed
   if (!(whole > 0)) return rows;
   for (std::int64_t i = 0; i < data_.n; ++i) {
     const double mass = weight(i) * sq_distance_[static_cast<std::size_t>(i)];
-    const double u = to_uniform(random_bits(seed, DrawPurpose::parallel_rounds, round,
-                                            static_cast<std::uint64_t>(i)));
+    const double u = to_uniform(
+        random_bits(seed, DrawPurpose::parallel_rounds, round, static_cast<std::uint64_t>(i)));
     if (u * whole < factor * mass) rows.push_back(i);
   }
   return rows;

@@ -1,5 +1,6 @@
-// k-means++ and k-means||: distances to the nearest seed, kept exact in float64, and the passes that
-// try new seeds. A pass serves all trials of a step and skips points that no trial can come nearer to.
+// k-means++ and k-means||: distances to the nearest seed, kept exact in float64, and the passes
+// that try new seeds. A pass serves all trials of a step and skips points that no trial can come
+// nearer to.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,9 @@ struct SeedingData {
   const Kernels* kernels = nullptr;
   const Team* team = nullptr;
   const ChunkSource* source = nullptr;
-  Rows layout;                   // all but the data of a chunk; scale is that of the distances
-  const float* norms = nullptr;  // (n) upper bounds of |y'|
-  const double* weights = nullptr;  // (n) or null
+  Rows layout;                        // all but the data of a chunk; scale is that of the distances
+  const float* norms = nullptr;       // (n) upper bounds of |y'|
+  const double* weights = nullptr;    // (n) or null
   const double* inv_norms = nullptr;  // (n) or null
   Metric metric = Metric::euclidean;
   PointRange range;
@@ -35,7 +36,8 @@ class Seeding {
   std::vector<double> try_seeds(std::span<const std::int64_t> rows);
   void accept_seed(std::int64_t row);
   void accept_seeds(std::span<const std::int64_t> rows);
-  std::vector<std::int64_t> sample_rows(double factor, std::uint64_t seed, std::uint32_t round) const;
+  std::vector<std::int64_t> sample_rows(double factor, std::uint64_t seed,
+                                        std::uint32_t round) const;
   std::vector<double> seed_weights() const;
   double whole_mass() const;
 
@@ -47,8 +49,8 @@ class Seeding {
     std::vector<double> inv_norms;  // (t) cosine
     AlignedVector<float> screen;    // (t, d_padded)
     std::vector<float> norms;       // (t)
-    std::vector<float> least_gap;   // (seeds) least squared distance of any trial, / 4, rounded down
-    std::vector<float> gaps;        // (seeds, t) each trial's
+    std::vector<float> least_gap;  // (seeds) least squared distance of any trial, / 4, rounded down
+    std::vector<float> gaps;       // (seeds, t) each trial's
     Rows view(const Rows& layout) const;
   };
   /// A point that a trial would take over.
@@ -79,7 +81,7 @@ class Seeding {
   SeedingData data_;
   std::int64_t d_padded_;
   float alpha_;
-  std::vector<double> sq_distance_;   // (n) to the nearest seed; before the first: 1
+  std::vector<double> sq_distance_;    // (n) to the nearest seed; before the first: 1
   std::vector<std::int32_t> nearest_;  // (n) index of that seed, -1 before the first
   std::vector<double> block_mass_;     // (n / 1024)
   std::vector<double> potentials_;     // (n / 1024, trials)

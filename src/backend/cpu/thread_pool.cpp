@@ -96,9 +96,9 @@ ThreadPool::Impl& process_pool() {
 
 Team make_team(const Execution& execution) {
   if (execution.threads < 0) {
-    throw Error(ErrorCode::invalid_argument, "execution.threads (" +
-                                                 std::to_string(execution.threads) +
-                                                 ") must be 0 (all) or more");
+    throw Error(
+        ErrorCode::invalid_argument,
+        "execution.threads (" + std::to_string(execution.threads) + ") must be 0 (all) or more");
   }
   if (execution.pool) {
     const int size = execution.pool->size();

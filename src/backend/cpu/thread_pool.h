@@ -48,11 +48,12 @@ namespace cpu {
 class Team {
  public:
   Team() = default;  // the calling thread alone
-  Team(ThreadPool::Impl* pool, int threads) : pool_(threads > 1 ? pool : nullptr), threads_(threads) {}
+  Team(ThreadPool::Impl* pool, int threads)
+      : pool_(threads > 1 ? pool : nullptr), threads_(threads) {}
   int threads() const { return pool_ ? threads_ : 1; }
 
-  /// body(task, worker) for every task in [0, tasks), worker < threads(). The first exception thrown
-  /// is thrown again here, after all threads have stopped.
+  /// body(task, worker) for every task in [0, tasks), worker < threads(). The first exception
+  /// thrown is thrown again here, after all threads have stopped.
   template <class Body>
   void for_each(std::int64_t tasks, Body&& body) const {
     if (!pool_ || tasks <= 1) {
