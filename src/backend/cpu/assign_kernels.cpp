@@ -30,6 +30,7 @@ constexpr int kTilePoints = 14;
 constexpr int kTilePoints = 6;
 #endif
 constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features stays in the L1 cache
+constexpr std::int64_t kPartFeatures = 128;   // rows are packed by parts, out of the L1 cache
 constexpr int kTilesPerBlock = 98 / kTilePoints;
 constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
 constexpr int kLaneVectors = 2;  // vectors of points of a lane tile
@@ -49,7 +50,7 @@ struct Candidates {
 };
 
 struct BlockScratch {
-  float* rows;             // (kBlockPoints or a lane tile, d_padded) screen rows
+  float* rows;             // (points of a tile, kPartFeatures) screen rows on their way to packed
   float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
   float* partial;          // (kBlockPoints, panel width) sums between blocks of features
   float* radius;           // (kBlockPoints) alpha * |x'|
@@ -69,8 +70,7 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
     return p;
   };
   BlockScratch s;
-  s.rows = reinterpret_cast<float*>(take(kTilePoints * round_up(d, kFeaturePad) * 4 +
-                                         kLanePoints * round_up(d, kFeaturePad) * 4));
+  s.rows = reinterpret_cast<float*>(take((kTilePoints + kLanePoints) * kPartFeatures * 4));
   s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
   s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
   s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
@@ -128,12 +128,12 @@ HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
   return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
 }
 
-/// Upper bound of the score of row x' with its last label's centroid: where the search starts.
-HWY_INLINE float own_upper_bound(const Panels& p, const float* x, float radius, std::int64_t j) {
+/// Upper bound of the score of a row with its last label's centroid j, given their dot product: where
+/// the search starts.
+HWY_INLINE float own_upper_bound(const Panels& p, float dot, float radius, std::int64_t j) {
   const float h = p.h_lo[j];
   if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
-  const float lower =
-      h - radius * p.norm[j] - dot_f(x, p.rows + j * round_up(p.d, kFeaturePad), p.d);
+  const float lower = h - radius * p.norm[j] - dot;
   return lower + 2 * (p.eps[j] + radius * p.norm[j]);
 }
 
@@ -150,37 +150,53 @@ HWY_NOINLINE void compact(Candidates& c) {
   c.count = kept;
 }
 
-/// Some of `n` lower bounds (for centroids j0...) are below the row's threshold.
-HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
-                                  std::int64_t n, float radius, Candidates& c) {
+template <int kVectors>
+HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const DF df;
-  const std::int64_t lanes = lanes_f();
-  const VF r = hn::Set(df, radius);
-  VF least = hn::Set(df, c.threshold);
-  for (std::int64_t l = 0; l < n; l += lanes) {
-    const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
-    const VF v = hn::LoadU(df, lower + l);
-    least = hn::Min(least, hn::Add(v, hn::Add(slack, slack)));
-  }
-  c.threshold = hn::GetLane(hn::MinOfLanes(df, least));
-  if (c.count < 0) return;
-  const VF t = hn::Set(df, c.threshold);
-  for (std::int64_t l = 0; l < n; l += lanes) {
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const VF t = hn::Set(df, threshold);
+  std::uint64_t bits = 0;
+  for (int v = 0; v < kVectors; ++v) {
     std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + l), t), bytes);
-    std::uint64_t bits;
-    std::memcpy(&bits, bytes, sizeof(bits));
-    for (; bits; bits &= bits - 1) {
-      const std::int64_t q =
-          l + static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
-      if (c.count == kMaxCandidates) compact(c);
-      if (c.count == kMaxCandidates) {
-        c.count = -1;
-        return;
-      }
-      c.id[c.count] = static_cast<std::int32_t>(j0 + q);
-      c.lower[c.count++] = lower[q];
+    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + v * kLanes), t), bytes);
+    std::uint64_t part;
+    std::memcpy(&part, bytes, sizeof(part));
+    bits |= part << (v * kLanes);
+  }
+  return bits;
+}
+
+HWY_INLINE void add_candidate(Candidates& c, std::int64_t j, float lower) {
+  if (c.count == kMaxCandidates) compact(c);
+  if (c.count == kMaxCandidates) c.count = -1;
+  if (c.count < 0) return;
+  c.id[c.count] = static_cast<std::int32_t>(j);
+  c.lower[c.count++] = lower;
+}
+
+/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold.
+template <int kVectors>
+HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
+                                  float radius, Candidates& c) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  std::uint64_t bits = mask_below<kVectors>(lower, c.threshold);
+  if (hwy::PopCount(bits) > 4) {
+    // Early in the search: lower the threshold first, to keep the list short.
+    const VF r = hn::Set(df, radius);
+    VF least = hn::Set(df, c.threshold);
+    for (std::int64_t l = 0; l < kVectors * kLanes; l += kLanes) {
+      const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
+      least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
     }
+    c.threshold = hn::GetLane(hn::MinOfLanes(df, least));
+    bits = mask_below<kVectors>(lower, c.threshold);
+  }
+  for (; bits; bits &= bits - 1) {
+    const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
+    const float upper = lower[q] + 2 * (p.eps[j0 + q] + radius * p.norm[j0 + q]);
+    c.threshold = std::min(c.threshold, upper);
+    add_candidate(c, j0 + q, lower[q]);
   }
 }
 
@@ -257,8 +273,7 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
   }
   for (; hits; hits &= hits - 1) {
     const auto r = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(hits));
-    take_candidates(p, partial + r * kVectors * kLanes, j0, kVectors * kLanes, radius[r],
-                    candidates[r]);
+    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, j0, radius[r], candidates[r]);
   }
 }
 
@@ -338,31 +353,52 @@ HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, Candidates& c, dou
 /// A row whose norm float32 cannot square and add is left to float64.
 HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
 
+/// Asks for what a tile's row will need next: its next part, or the row a tile further on.
 template <typename T>
-HWY_NOINLINE void screen_block(const AssignArgs& args, std::int64_t i0, std::int64_t count,
-                               const BlockScratch& s) {
+HWY_INLINE void prefetch_next(const Rows& rows, std::int64_t i, std::int64_t tile, std::int64_t f0,
+                              std::int64_t d) {
+  const std::int64_t next = f0 + kPartFeatures;
+  if (next < d) {
+    prefetch_part(rows, i, next, std::min(kPartFeatures, d - next), sizeof(T));
+  } else {
+    prefetch_part(rows, i + tile, 0, std::min(kPartFeatures, d), sizeof(T));
+  }
+}
+
+/// Packs a tile of rows, and starts each row's search from its last label's centroid.
+template <typename T>
+HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int64_t count,
+                              const BlockScratch& s, float* radius, Candidates* candidates,
+                              float* packed) {
   const Panels& p = *args.panels;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
-  for (std::int64_t t = 0; t * kTilePoints < count; ++t) {
+  std::int32_t own[kTilePoints];  // last label; -1: none; -2: leave the row alone
+  float dots[kTilePoints] = {};
+  for (int r = 0; r < kTilePoints; ++r) {
+    const float norm = r < count ? args.norms[i0 + r] : 0;
+    const bool usable = r < count && in_range(norm);
+    own[r] = usable ? args.labels[i0 + r] : -2;
+    radius[r] = usable ? p.alpha * norm : 0;
+    candidates[r].count = 0;
+  }
+  for (std::int64_t f0 = 0; f0 < p.d; f0 += kPartFeatures) {
+    const std::int64_t part = std::min(kPartFeatures, p.d - f0);
     for (int r = 0; r < kTilePoints; ++r) {
-      const std::int64_t q = t * kTilePoints + r;
-      float* row = s.rows + r * stride;
-      Candidates& c = s.candidates[q];
-      c.count = 0;
-      c.threshold = kUnbounded;
-      const float norm = q < count ? args.norms[i0 + q] : 0;
-      if (q >= count || !in_range(norm)) {  // never a candidate: -inf is below every bound
-        std::fill(row, row + stride, 0.0f);
-        s.radius[q] = 0;
-        c.threshold = -std::numeric_limits<float>::infinity();
+      float* row = s.rows + r * kPartFeatures;
+      if (own[r] == -2) {
+        std::fill(row, row + round_up(part, kFeaturePad), 0.0f);
         continue;
       }
-      screen_row_t<T>(args.rows, i0 + q, row);
-      s.radius[q] = p.alpha * norm;
-      const std::int32_t own = args.labels[i0 + q];
-      if (own >= 0) c.threshold = own_upper_bound(p, row, s.radius[q], own);
+      prefetch_next<T>(args.rows, i0 + r, kTilePoints, f0, p.d);
+      screen_part_t<T>(args.rows, i0 + r, f0, part, row);
+      if (own[r] >= 0) dots[r] += dot_f(row, p.rows + own[r] * stride + f0, part);
     }
-    transpose_tile(s.rows, stride, p.d, kTilePoints, s.packed + t * p.d * kTilePoints);
+    transpose_tile(s.rows, kPartFeatures, part, kTilePoints, packed + f0 * kTilePoints);
+  }
+  for (int r = 0; r < kTilePoints; ++r) {
+    candidates[r].threshold = own[r] == -2   ? -std::numeric_limits<float>::infinity()
+                              : own[r] == -1 ? kUnbounded
+                                             : own_upper_bound(p, dots[r], radius[r], own[r]);
   }
 }
 
@@ -372,10 +408,14 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
   const std::int64_t lanes = lanes_f();
   for (std::int64_t done = 0; done < count; done += kBlockPoints) {
     const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kBlockPoints, count - done);
-    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
-      screen_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
-    });
     const std::int64_t tiles = (n + kTilePoints - 1) / kTilePoints;
+    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+      for (std::int64_t t = 0; t < tiles; ++t) {
+        const std::int64_t q = t * kTilePoints;
+        screen_tile<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(
+            args, i0 + q, n - q, s, s.radius + q, s.candidates + q, s.packed + q * p.d);
+      }
+    });
     for (std::int64_t panel = 0; panel * p.width < p.k; ++panel) {
       if (p.k - panel * p.width <= lanes) {
         panel_block<1>(p, panel, tiles, s);
@@ -427,26 +467,39 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
   }
 }
 
+/// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is not
+/// used.
+template <typename T>
+HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64_t n,
+                             const BlockScratch& s) {
+  const std::int64_t d = args.panels->d;
+  for (std::int64_t f0 = 0; f0 < d; f0 += kPartFeatures) {
+    const std::int64_t part = std::min(kPartFeatures, d - f0);
+    const std::int64_t stride = std::min(kPartFeatures, round_up(part, kFeaturePad));
+    for (std::int64_t q = 0; q < n; ++q) {
+      prefetch_next<T>(args.rows, i0 + q, kLanePoints, f0, d);
+      screen_part_t<T>(args.rows, i0 + q, f0, part, s.rows + q * stride);
+    }
+    if (n < kLanePoints) std::fill(s.rows + n * stride, s.rows + kLanePoints * stride, 0.0f);
+    transpose_tile(s.rows, stride, part, kLanePoints, s.packed + f0 * kLanePoints);
+  }
+}
+
 HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int64_t count) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   const Panels& p = *args.panels;
   const BlockScratch s = carve(args.scratch, p.d, p.k);
-  const std::int64_t stride = round_up(p.d, kFeaturePad);
   const float infinity = std::numeric_limits<float>::infinity();
   for (std::int64_t done = 0; done < count; done += kLanePoints) {
     const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kLanePoints, count - done);
     for (std::int64_t q = 0; q < kLanePoints; ++q) {
       const float norm = q < n ? args.norms[i0 + q] : 0;
-      const bool usable = q < n && in_range(norm);
-      s.radius[q] = usable ? p.alpha * norm : 0;
-      if (usable) {
-        screen_row(args.rows, i0 + q, s.rows + q * stride);
-      } else {
-        std::fill(s.rows + q * stride, s.rows + (q + 1) * stride, 0.0f);
-      }
+      s.radius[q] = q < n && in_range(norm) ? p.alpha * norm : 0;
     }
-    transpose_tile(s.rows, stride, p.d, kLanePoints, s.packed);
+    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+      pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
+    });
     LaneBest best;
     VF radius[kLaneVectors];
     for (int v = 0; v < kLaneVectors; ++v) {

@@ -88,19 +88,32 @@ struct EightSums {
   }
 };
 
-/// y' of one row as float32 into out[0, round_up(d, kFeaturePad)), the padding zero.
+/// Asks for the bytes of features [f0, f0 + count) of a row, which need not exist. Rows are read by
+/// parts, too short for the processor to see a stream in.
+HWY_INLINE void prefetch_part(const Rows& rows, std::int64_t i, std::int64_t f0, std::int64_t count,
+                              std::int64_t element_bytes) {
+  const std::int64_t begin = (i * rows.stride + f0) * element_bytes;
+  const auto address = reinterpret_cast<std::uintptr_t>(rows.data) + static_cast<std::uintptr_t>(begin);
+  for (std::int64_t b = 0; b < count * element_bytes; b += 64) {
+    hwy::Prefetch(reinterpret_cast<const char*>(address + static_cast<std::uintptr_t>(b)));
+  }
+}
+
+/// y' of features [f0, f0 + count) of one row as float32 into out[0, round_up(count, kFeaturePad)),
+/// the padding zero.
 template <typename T>
-HWY_INLINE void screen_row_t(const Rows& rows, std::int64_t i, float* HWY_RESTRICT out) {
-  const T* row = static_cast<const T*>(rows.row(i));
-  const std::int64_t d = rows.d;
+HWY_INLINE void screen_part_t(const Rows& rows, std::int64_t i, std::int64_t f0, std::int64_t count,
+                              float* HWY_RESTRICT out) {
+  const T* row = static_cast<const T*>(rows.row(i)) + f0;
   if (!rows.wide) {
     if constexpr (!std::is_same_v<T, double>) {  // float64 points are always wide
       const DF df;
       const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
       const VF scale = hn::Set(df, static_cast<float>(rows.scale));
-      for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
+      const float* mean = rows.mean32 + f0;
+      for_each_vector(row, count, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
         const VF x = load_float(df, p);
-        hn::StoreU(hn::Mul(hn::Sub(x, hn::LoadU(df, rows.mean32 + f)), scale), df, out + f);
+        hn::StoreU(hn::Mul(hn::Sub(x, hn::LoadU(df, mean + f)), scale), df, out + f);
       });
     }
   } else {
@@ -109,13 +122,14 @@ HWY_INLINE void screen_row_t(const Rows& rows, std::int64_t i, float* HWY_RESTRI
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
     const VD factor = hn::Set(dd, rows.inv_norm ? rows.inv_norm[i] : 1.0);
     const VD scale = hn::Set(dd, rows.scale);
-    for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
+    const double* mean = rows.mean + f0;
+    for_each_vector(row, count, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
       const VD y = hn::Mul(load_double(dd, p), factor);
-      const VD centred = hn::Mul(hn::Sub(y, hn::LoadU(dd, rows.mean + f)), scale);
+      const VD centred = hn::Mul(hn::Sub(y, hn::LoadU(dd, mean + f)), scale);
       hn::StoreU(hn::DemoteTo(single, centred), single, out + f);
     });
   }
-  for (std::int64_t f = d; f < round_up(d, kFeaturePad); ++f) out[f] = 0;
+  for (std::int64_t f = count; f < round_up(count, kFeaturePad); ++f) out[f] = 0;
 }
 
 /// Calls body.operator()<T>() with the element type of `dtype`.
@@ -139,7 +153,8 @@ HWY_INLINE auto with_element_type(DType dtype, Body&& body) {
 
 HWY_INLINE void screen_row(const Rows& rows, std::int64_t i, float* HWY_RESTRICT out) {
   with_element_type(rows.dtype, [&](auto* type) HWY_ATTR {
-    screen_row_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(rows, i, out);
+    screen_part_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(rows, i, 0, rows.d,
+                                                                              out);
   });
 }
 

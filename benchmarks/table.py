@@ -1,0 +1,337 @@
+#!/usr/bin/env python3
+"""Remakes docs/benchmarks.md from benchmarks/results/*.json, and the short table in README.md
+between `<!-- benchmark table -->` and `<!-- /benchmark table -->`.
+
+Where several files measured the same row, the newest one counts.
+"""
+
+import argparse
+import json
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+OPEN, CLOSE = "<!-- benchmark table -->", "<!-- /benchmark table -->"
+PEERS = ["sklearn", "faiss_cpu", "sklearnex", "clostera", "superkmeans"]
+
+HOW = """\
+# Benchmarks
+
+Made by `benchmarks/table.py` from `benchmarks/results/`; do not edit.
+[How to run them](../benchmarks/README.md).
+
+Everything here is float32 on a CPU, in one run for each row: same points, same given initial
+centroids, same number of iterations, same number of threads (all competitors bound to the same
+processors), peers as published on PyPI, in turns. Medians; the JSON files have every sample,
+minimum and maximum. A whole iteration is assignment and update. It is timed as (t(n₂) − t(n₁)) ÷
+(n₂ − n₁) from two whole fits of n₁ and n₂ iterations, so that what happens once (validation,
+copies, the last assignment) is left out on all sides alike. Results are checked in the same run:
+every competitor's centroids are judged by one program, and where it starts from the given ones
+its inertia must agree.
+"""
+
+PEER_NOTES = """\
+superkmeans prunes by random projections: its labels are approximate, so it is shown and not
+compared. superkmeans and clostera take no initial centroids and start from rows of their own
+choice, so their inertia is not comparable.
+"""
+
+SAME = """\
+## The same result
+
+Inertia relative to Warpmeans', and the share of labels that are equal, after the first and after
+the last number of iterations. The first must agree to 10⁻⁴. Later, two correct fits may part: one
+label between two clusters, decided by a peer's float32 rounding, sends small clusters elsewhere.
+
+"""
+
+ROOFLINE = """\
+## Roofline
+
+Iterations (the first left out) as the library's own history reports them: medians. Assignment
+alone, 2·n·d·k operations, against a register-resident float32 FMA loop measured in the same run
+on the same threads.
+
+"""
+
+INIT = """\
+## Initial centroids, and whole default fits
+
+Fashion-MNIST 60000 × 784. Seeding is greedy k-means++ with 2 + ⌊ln k⌋ trials on both sides; the
+fit is each library's default, seeding included, tol 10⁻⁴. Inertia: our median against
+scikit-learn's, over the same number of seeds.
+
+"""
+
+SMALL = """\
+## Small problems
+
+Whole calls. The peers are called from Python, Warpmeans from C++; each time includes what its
+caller waits for.
+
+"""
+
+
+def load(folder):
+    """(what, key of row) -> newest row, each with its file's head under 'run'."""
+    newest = {}
+    for path in sorted(folder.glob("*.json")):
+        result = json.loads(path.read_text())
+        if "what" not in result:
+            continue
+        head = {key: value for key, value in result.items() if key != "rows"} | {"file": path.name}
+        for row in result["rows"]:
+            key = (
+                result["what"],
+                row.get("case") or (row["n"], row["d"], row["k"], row.get("data")),
+            )
+            if key not in newest or newest[key]["run"]["date"] < head["date"]:
+                newest[key] = {**row, "run": head}
+    rows = {what: [] for what in ("fit", "init", "small", "settle")}
+    for (what, _), row in newest.items():
+        rows.setdefault(what, []).append(row)
+    rows["fit"].sort(key=lambda row: row["id"])
+    rows["init"].sort(key=lambda row: row["k"])
+    return rows
+
+
+def table(head, lines):
+    rows = [head, ["---"] * len(head), *lines]
+    return "".join("| " + " | ".join(row) + " |\n" for row in rows) + "\n"
+
+
+def ms(summary):
+    return number(1e3 * summary["median"]) if summary else "–"
+
+
+def number(value):
+    if value >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def label(row):
+    source = {
+        "fashion_mnist": "Fashion-MNIST",
+        "embeddings": "sentence embeddings",
+        "gaussian": "gaussian",
+    }[row["data"]]
+    return f"{row['n']} × {row['d']} {source}, {row['k']}"
+
+
+def entry(row, name, key="seconds_per_iteration"):
+    return row["competitors"].get(name, {}).get(key)
+
+
+def peer_name(row, name):
+    return row["run"]["competitors"][name]["name"]
+
+
+def ratio_cell(row):
+    if "ratio" not in row:
+        return "–"
+    return f"**{row['ratio']:.2f}×** {peer_name(row, row['fastest_exact_peer'])}"
+
+
+def iterations(rows):
+    names = {n: peer_name(r, n) for r in rows for n in r["competitors"]}
+    peers = [name for name in PEERS if name in names]
+    head = ["n × d, k", "Warpmeans", *(names[p] for p in peers), "against the fastest exact", "bar"]
+    lines = [
+        [
+            label(row),
+            ms(entry(row, "warpmeans")),
+            *(ms(entry(row, peer)) for peer in peers),
+            ratio_cell(row),
+            f"≥ {row['bar']:g}×",
+        ]
+        for row in rows
+    ]
+    return "## An iteration, milliseconds\n\n" + table(head, lines) + PEER_NOTES + "\n"
+
+
+def checked(rows):
+    lines = []
+    for row in rows:
+        cells = []
+        for peer in PEERS:
+            few, many = (entry(row, peer, "against_warpmeans" + s) for s in ("_few", ""))
+            if few:
+                agrees = "" if few["agrees"] else " **(disagrees)**"
+                cells.append(
+                    f"{peer_name(row, peer)} {few['inertia_relative']:+.0e}{agrees}, "
+                    f"{100 * few['labels_equal']:.3f} %; then {many['inertia_relative']:+.0e}, "
+                    f"{100 * many['labels_equal']:.1f} %"
+                )
+        first, last = row["iterations"]
+        lines.append([label(row), f"{first}, {last}", "<br>".join(cells) or "–"])
+    return SAME + table(["n × d, k", "after iterations", "inertia, equal labels"], lines)
+
+
+def roofline(rows):
+    head = ["n × d, k", "iteration, ms", "assign, ms", "update, ms"]
+    head += ["assign, GFLOP/s", "FMA peak, GFLOP/s"]
+    head += ["share of the peak", "points left to float64"]
+    lines = []
+    for row in rows:
+        own = row["competitors"].get("warpmeans")
+        if own:
+            lines.append(
+                [
+                    label(row),
+                    ms(own["history_seconds"]),
+                    number(1e3 * own["seconds_assign"]),
+                    number(1e3 * own["seconds_update"]),
+                    number(own["assign_gflops"]),
+                    number(own["fma_peak_gflops"]),
+                    f"**{100 * own['assign_share_of_peak']:.0f} %**",
+                    f"{100 * own['doubtful_share']:.3f} %",
+                ]
+            )
+    return ROOFLINE + table(head, lines)
+
+
+def initialisation(rows):
+    head = ["k", "seeding: Warpmeans, s", "scikit-learn, s", "ratio", "bar"]
+    head += ["default fit: Warpmeans, s", "scikit-learn, s", "ratio", "bar", "inertia"]
+    lines = []
+    for row in rows:
+        cells = [str(row["k"])]
+        for key, times, bar in (
+            ("seeding_seconds", "ratio_seeding", "bar_seeding"),
+            ("fit_seconds", "ratio_fit", "bar_fit"),
+        ):
+            for name in ("warpmeans", "sklearn"):
+                found = entry(row, name, key)
+                cells.append(number(found["median"]) if found else "–")
+            cells += [
+                f"**{row[times]:.2f}×**" if times in row else "–",
+                f"≥ {row[bar]:g}×" if row[bar] else "–",
+            ]
+        cells.append(f"{row['inertia_relative']:+.2%}" if "inertia_relative" in row else "–")
+        lines.append(cells)
+    return INIT + table(head, lines)
+
+
+def small(rows):
+    lines = []
+    for row in rows:
+        others = [
+            f"{row['run']['competitors'][n]['name']} {ms(e['seconds'])}"
+            for n, e in row["competitors"].items()
+            if n != "warpmeans"
+        ]
+        own = entry(row, "warpmeans", "seconds")
+        lines.append(
+            [row["case"], ms(own), f"≤ {1e3 * row['bar_seconds']:g}", "; ".join(others) or "–"]
+        )
+    head = ["whole fits", "Warpmeans, ms", "bar, ms", "peers, ms"]
+    return SMALL + table(head, lines)
+
+
+def settling(rows):
+    text = "## The update as labels settle\n\n"
+    for row in rows:
+        history = row["history"]
+        at = [i for i in (1, 2, 5, 10, 20, 30, 40, 50) if i <= len(history)]
+        lines = [
+            ["update, ms", *(number(1e3 * history[i - 1]["seconds_update"]) for i in at)],
+            ["labels changed", *(str(history[i - 1]["labels_changed"]) for i in at)],
+        ]
+        text += f"{row['case']}: the last takes {row['share']:.1%} of the first"
+        text += f" (bar: ≤ {row['bar_share']:.0%}).\n\n"
+        text += table(["iteration", *(str(i) for i in at)], lines)
+    return text
+
+
+def commit_of(run):
+    """Short, but never without the word that uncommitted changes were measured."""
+    commit, *dirty = (run["commit"] or "–").split("-", 1)
+    return f"`{'-'.join([commit[:12], *dirty])}`"
+
+
+def sources(rows):
+    lines, seen = [], set()
+    for row in (row for group in rows.values() for row in group):
+        run = row["run"]
+        if run["file"] in seen:
+            continue
+        seen.add(run["file"])
+        machine = run["machine"]
+        versions = ", ".join(
+            f"{name} {version}" for name, version in sorted(run["versions"].items())
+        )
+        lines.append(
+            [
+                f"`{run['file']}`",
+                run["date"],
+                commit_of(run),
+                f"{machine['cpu']}, {machine['cores']} cores",
+                str(run["threads"]),
+                versions,
+            ]
+        )
+    head = ["file", "date", "commit", "machine", "threads", "versions"]
+    return "## Where the numbers come from\n\n" + table(head, lines)
+
+
+def short_table(rows):
+    head = ["n × d, k", "Warpmeans", "fastest exact peer", "ratio", "assign, share of the FMA peak"]
+    lines = []
+    for row in rows["fit"]:
+        if "ratio" not in row:
+            continue
+        peer = row["fastest_exact_peer"]
+        share = row["competitors"]["warpmeans"]["assign_share_of_peak"]
+        lines.append(
+            [
+                label(row),
+                ms(entry(row, "warpmeans")) + " ms",
+                f"{peer_name(row, peer)} {ms(entry(row, peer))} ms",
+                f"**{row['ratio']:.2f}×**",
+                f"{100 * share:.0f} %",
+            ]
+        )
+    return table(head, lines)
+
+
+def replace(path, text):
+    aside = path.with_name(path.name + ".tmp")
+    aside.write_text(text)
+    os.replace(aside, path)
+
+
+def update_readme(path, rows):
+    text = path.read_text() if path.exists() else ""
+    if OPEN not in text or CLOSE not in text:
+        print(f"{path.name}: no markers, left as it is")
+        return
+    before, rest = text.split(OPEN, 1)
+    after = rest.split(CLOSE, 1)[1]
+    replace(path, f"{before}{OPEN}\n{short_table(rows)}{CLOSE}{after}")
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--results", type=Path, default=ROOT / "benchmarks" / "results")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks.md")
+    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    args = parser.parse_args()
+    rows = load(args.results)
+    sections = [
+        ("fit", iterations),
+        ("fit", checked),
+        ("fit", roofline),
+        ("init", initialisation),
+        ("small", small),
+        ("settle", settling),
+    ]
+    text = HOW + "\n" + "".join(make(rows[what]) for what, make in sections if rows[what])
+    replace(args.out, (text + sources(rows)).rstrip() + "\n")
+    update_readme(args.readme, rows)
+
+
+if __name__ == "__main__":
+    main()

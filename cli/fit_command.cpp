@@ -1,0 +1,203 @@
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <warpmeans/kmeans.h>
+
+#include "commands.h"
+#include "exit_codes.h"
+#include "fit_report.h"
+#include "inputs.h"
+#include "io/npy.h"
+#include "option_values.h"
+#include "output_files.h"
+#include "progress.h"
+#include "stop_signals.h"
+
+namespace warpmeans::cli {
+namespace {
+
+struct FitArguments {
+  std::string data, weights, model, labels, report;
+  std::string metric = "euclidean", init = "kmeans++", empty = "relocate";
+  std::string precision = "exact", device = "auto";
+  KMeansOptions options;  // the numbers
+  int threads = 0;
+  bool quiet = false, verbose = false;
+
+  bool has_outputs() const { return !model.empty() || !labels.empty() || !report.empty(); }
+};
+
+/// The open files and the options that point into them.
+struct FitInputs {
+  io::OpenMatrix points, weights, init;
+  KMeansOptions options;
+  Execution execution;
+};
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+FitInputs open_inputs(const FitArguments& arguments) {
+  FitInputs inputs;
+  KMeansOptions& options = inputs.options;
+  options = arguments.options;
+  options.metric = parse_metric(arguments.metric);
+  options.init = parse_init(arguments.init);
+  options.empty_clusters = parse_empty_clusters(arguments.empty);
+  options.precision = parse_precision(arguments.precision);
+  inputs.execution.device = parse_device(arguments.device);
+  inputs.execution.threads = arguments.threads;
+  const std::string init_file = options.init == Init::given ? arguments.init : "";
+  check_outputs({arguments.model, arguments.labels, arguments.report},
+                {arguments.data, arguments.weights, init_file});
+  inputs.points = io::open_points(arguments.data);
+  inputs.weights = open_weights_for(inputs.points, arguments.data, arguments.weights);
+  options.weights = inputs.weights.view;
+  if (options.init == Init::given) {
+    inputs.init = open_init_for(inputs.points, arguments.data, options.n_clusters, arguments.init);
+    options.init_centroids = inputs.init.view;
+  }
+  return inputs;
+}
+
+void save(const FitArguments& arguments, KMeansResult& result, const FitContext& context) {
+  OutputFiles files;
+  const bool batched = context.points.batch > 1;
+  if (!arguments.labels.empty()) {
+    std::vector<std::int64_t> shape{context.points.rows};
+    if (batched) shape.insert(shape.begin(), context.points.batch);
+    io::write_npy(files.add(arguments.labels), std::span<const std::int32_t>(result.labels), shape);
+  }
+  if (!arguments.report.empty()) {
+    files.add(arguments.report).write(fit_report(result, context).dump(2) + "\n");
+  }
+  if (!arguments.model.empty()) {
+    io::Model model;
+    model.metric = context.options.metric;
+    model.metadata = model_metadata(result, context);
+    model.batched = batched;
+    model.counts = result.counts;
+    model.centroids = std::move(result.centroids);
+    io::write_model(files.add(arguments.model), model);
+  }
+  files.commit();
+}
+
+void print_details(const KMeansResult& result, const FitContext& context) {
+  std::int64_t doubtful = 0, iterations = 0;
+  double assign = 0, update = 0;
+  for (const auto& history : result.history) {
+    for (const IterationStats& stats : history) {
+      doubtful += stats.labels_doubtful;
+      assign += stats.seconds_assign;
+      update += stats.seconds_update;
+      ++iterations;
+    }
+  }
+  const double labels = static_cast<double>(iterations) * static_cast<double>(context.points.rows);
+  fmt::print(stderr,
+             "kernel {}, {} threads\n"
+             "{} points left to float64 ({:.3g} % of the labels)\n"
+             "seconds: read {:.3f}, init {:.3f}, iterations {:.3f} (assign {:.3f}, update {:.3f}), "
+             "total {:.3f}\n",
+             result.kernel, result.threads, doubtful, labels > 0 ? 100 * doubtful / labels : 0,
+             context.seconds_read, result.seconds_init, result.seconds_iterations, assign, update,
+             context.seconds_total);
+}
+
+void print_summary(const KMeansResult& result, const FitContext& context) {
+  const MatrixView& points = context.points;
+  for (std::size_t b = 0; b < static_cast<std::size_t>(points.batch); ++b) {
+    if (points.batch > 1) fmt::print("item {}: ", b);
+    fmt::print(
+        "{} points x {} features, {} clusters ({} with points): inertia {:.9g}, {} iterations, "
+        "{}, {:.3f} s\n",
+        points.rows, points.cols, context.options.n_clusters, result.n_nonempty[b],
+        result.inertia[b], result.n_iter[b],
+        result.converged[b]  ? "converged"
+        : result.interrupted ? "interrupted"
+                             : "not converged",
+        context.seconds_total);
+  }
+}
+
+int run_fit(const FitArguments& arguments) {
+  const auto start = Clock::now();
+  install_stop_signals();
+  FitInputs inputs = open_inputs(arguments);
+  FitContext context{inputs.points.view, inputs.options, arguments.init, seconds_since(start), 0};
+  const MatrixView& points = context.points;
+  if (arguments.verbose) {
+    fmt::print(stderr, "{}: {} x {} x {} {} ({}), k {}, {}, init {}, seed {}\n", arguments.data,
+               points.batch, points.rows, points.cols, name_of(points.dtype), inputs.points.format,
+               inputs.options.n_clusters, arguments.metric, arguments.init, inputs.options.seed);
+  }
+  ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init);
+  inputs.options.callback = [&](const Progress& now) {
+    progress.show(now);
+    return !stop_requested();
+  };
+  KMeansResult result = fit(points, inputs.options, inputs.execution);
+  progress.finish();
+  context.seconds_total = seconds_since(start);
+  if (arguments.verbose) print_details(result, context);
+  if (!arguments.quiet || !arguments.has_outputs()) print_summary(result, context);
+  save(arguments, result, context);
+  return result.interrupted ? kInterrupted : kDone;
+}
+
+void add_options(CLI::App& command, FitArguments& arguments) {
+  KMeansOptions& options = arguments.options;
+  command.add_option("DATA", arguments.data, "Points: .npy (n, d) or IDX (*-ubyte, also .gz)")
+      ->required();
+  command.add_option("-k", options.n_clusters, "Number of clusters")->required()->default_str("");
+  command.add_option("--metric", arguments.metric, "euclidean, cosine or inner_product");
+  command.add_option(
+      "--init", arguments.init,
+      "kmeans++, kmeans_parallel, random, or a FILE of initial centroids (.npy, or a "
+      "model .safetensors)");
+  command.add_option("--n-init", options.n_init, "Attempts; the least inertia is kept");
+  command.add_option("--max-iter", options.max_iter, "Iterations at most");
+  command.add_option(
+      "--tol", options.tol,
+      "Stop when the squared shift is below this part of the features' mean variance; "
+      "0: when no label changes");
+  command.add_option("--seed", options.seed, "Seed of all draws");
+  command.add_option("--weights", arguments.weights, "Weights of the points: .npy (n,) f4 or f8");
+  command.add_option("--empty", arguments.empty, "Empty clusters: relocate, keep or error");
+  command.add_option("--precision", arguments.precision,
+                     "exact; native and tf32 need the CUDA backend");
+  command.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:I");
+  command.add_option("--threads", arguments.threads, "0: all cores");
+  command.add_option("--model", arguments.model, "Write the model: OUT.safetensors");
+  command.add_option("--labels", arguments.labels, "Write the labels, int32: OUT.npy");
+  command.add_option("--report", arguments.report, "Write a report: OUT.json");
+  command.add_flag("--quiet", arguments.quiet, "No progress, and no summary if a file is written");
+  command.add_flag("-v", arguments.verbose,
+                   "Also the kernel, threads, doubtful points and seconds");
+}
+
+}  // namespace
+
+void add_fit_command(CLI::App& app, int& exit_code) {
+  CLI::App* command = app.add_subcommand("fit", "Cluster points");
+  auto arguments = std::make_shared<FitArguments>();
+  add_options(*command, *arguments);
+  command->footer(
+      "Ctrl-C stops after the iteration and saves (exit code 130); a second one kills.\n"
+      "Examples:\n"
+      "  warpmeans fit points.npy -k 100\n"
+      "  warpmeans fit points.npy -k 1000 --model m.safetensors --labels l.npy --report r.json\n"
+      "  warpmeans fit train-images-idx3-ubyte.gz -k 10 --n-init 5 --seed 7\n"
+      "  warpmeans fit embeddings.npy -k 4096 --metric cosine --init kmeans_parallel --tol 0\n"
+      "  warpmeans fit more.npy -k 100 --init m.safetensors --max-iter 20");
+  command->callback([arguments, &exit_code] { exit_code = run_fit(*arguments); });
+}
+
+}  // namespace warpmeans::cli

@@ -1,0 +1,65 @@
+#include "inputs.h"
+
+#include <fmt/format.h>
+
+#include <warpmeans/error.h>
+
+namespace warpmeans::cli {
+namespace {
+
+std::string shape_of(const MatrixView& view) {
+  return view.batch == 1 ? fmt::format("({}, {})", view.rows, view.cols)
+                         : fmt::format("({}, {}, {})", view.batch, view.rows, view.cols);
+}
+
+}  // namespace
+
+io::OpenMatrix open_weights_for(const io::OpenMatrix& points, const std::string& points_path,
+                                const std::string& path) {
+  if (path.empty()) return {};
+  io::OpenMatrix weights = io::open_weights(path);
+  const MatrixView& view = weights.view;
+  if (view.cols != points.view.rows || (view.rows != 1 && view.rows != points.view.batch)) {
+    throw Error(
+        ErrorCode::invalid_data,
+        fmt::format("{}: has {} weights ({} rows of them); {} has {} points (batch {})", path,
+                    view.cols, view.rows, points_path, points.view.rows, points.view.batch));
+  }
+  return weights;
+}
+
+io::OpenMatrix open_init_for(const io::OpenMatrix& points, const std::string& points_path,
+                             std::int64_t n_clusters, const std::string& path) {
+  io::OpenMatrix init;
+  if (io::is_safetensors_name(path)) {
+    auto model = std::make_shared<io::Model>(io::read_model(path));
+    init.view = model->centroids.view();
+    init.owner = std::move(model);
+  } else {
+    init = io::open_points(path);
+  }
+  const MatrixView& view = init.view;
+  if (view.rows != n_clusters || view.cols != points.view.cols ||
+      (view.batch != 1 && view.batch != points.view.batch)) {
+    throw Error(
+        ErrorCode::invalid_data,
+        fmt::format("{}: has initial centroids of shape {}; expected ({}, {}), for -k {} and "
+                    "the features of {}",
+                    path, shape_of(view), n_clusters, points.view.cols, n_clusters, points_path));
+  }
+  return init;
+}
+
+void check_model_fits(const io::Model& model, const std::string& model_path,
+                      const io::OpenMatrix& points, const std::string& points_path) {
+  const Matrix& centroids = model.centroids;
+  if (points.view.cols != centroids.cols() ||
+      (centroids.batch() != 1 && points.view.batch != centroids.batch())) {
+    throw Error(
+        ErrorCode::invalid_data,
+        fmt::format("{}: has shape {}; the model {} has {} features (batch {})", points_path,
+                    shape_of(points.view), model_path, centroids.cols(), centroids.batch()));
+  }
+}
+
+}  // namespace warpmeans::cli

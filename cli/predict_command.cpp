@@ -1,0 +1,71 @@
+#include <fmt/format.h>
+
+#include <memory>
+#include <string>
+
+#include <warpmeans/kmeans.h>
+
+#include "commands.h"
+#include "exit_codes.h"
+#include "inputs.h"
+#include "io/npy.h"
+#include "output_files.h"
+
+namespace warpmeans::cli {
+namespace {
+
+struct PredictArguments {
+  std::string model, data, labels, distances;
+  int threads = 0;
+};
+
+int run_predict(const PredictArguments& arguments) {
+  check_outputs({arguments.labels, arguments.distances}, {arguments.model, arguments.data});
+  const io::Model model = io::read_model(arguments.model);
+  const io::OpenMatrix points = io::open_points(arguments.data);
+  check_model_fits(model, arguments.model, points, arguments.data);
+  Execution execution;
+  execution.threads = arguments.threads;
+  const bool want_distances = !arguments.distances.empty();
+  const Prediction prediction =
+      predict(points.view, model.centroids.view(), model.metric, want_distances, {}, execution);
+  std::vector<std::int64_t> shape{points.view.rows};
+  if (points.view.batch > 1) shape.insert(shape.begin(), points.view.batch);
+  OutputFiles files;
+  if (!arguments.labels.empty()) {
+    io::write_npy(files.add(arguments.labels), std::span(prediction.labels), shape);
+  }
+  if (want_distances) {
+    io::write_npy(files.add(arguments.distances), std::span(prediction.distances), shape);
+  }
+  files.commit();
+  if (arguments.labels.empty() && !want_distances) {
+    for (const double inertia : prediction.inertia) {
+      fmt::print("{} points x {} features, {} clusters: inertia {:.9g}\n", points.view.rows,
+                 points.view.cols, model.centroids.rows(), inertia);
+    }
+  }
+  return kDone;
+}
+
+}  // namespace
+
+void add_predict_command(CLI::App& app, int& exit_code) {
+  CLI::App* command =
+      app.add_subcommand("predict", "Label points with a model's nearest centroids");
+  auto arguments = std::make_shared<PredictArguments>();
+  command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
+  command->add_option("DATA", arguments->data, "Points: .npy or IDX")->required();
+  command->add_option("--labels", arguments->labels, "Write the labels, int32: OUT.npy");
+  command->add_option("--distances", arguments->distances,
+                      "Write the distances, float64: squared Euclidean, 1 - cosine or the negative "
+                      "inner product: OUT.npy");
+  command->add_option("--threads", arguments->threads, "0: all cores");
+  command->footer(
+      "Examples:\n"
+      "  warpmeans predict model.safetensors new.npy --labels labels.npy\n"
+      "  warpmeans predict model.safetensors new.npy --distances distances.npy");
+  command->callback([arguments, &exit_code] { exit_code = run_predict(*arguments); });
+}
+
+}  // namespace warpmeans::cli

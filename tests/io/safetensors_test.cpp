@@ -1,0 +1,105 @@
+#include "io/safetensors.h"
+
+#include <cstring>
+
+#include "temporary_folder.h"
+
+namespace warpmeans {
+namespace {
+
+using test::bytes_of;
+
+std::string safetensors(const std::string& header, const std::string& data) {
+  return bytes_of(static_cast<std::uint64_t>(header.size())) + header + data;
+}
+
+const std::string kMetadata = R"("__metadata__":{"warpmeans_format":"1","metric":"euclidean"})";
+const std::string kCounts = R"("counts":{"dtype":"I64","shape":[2],"data_offsets":[0,16]})";
+
+/// A model of 2 x 1 float32 centroids, with one part of its header replaced.
+std::string model(const std::string& centroids, const std::string& counts = kCounts,
+                  const std::string& metadata = kMetadata) {
+  return safetensors("{" + metadata + "," + counts + ",\"centroids\":" + centroids + "}",
+                     std::string(24, '\0'));
+}
+
+TEST(Safetensors, KeepsAModel) {
+  const test::TemporaryFolder folder;
+  for (const bool batched : {false, true}) {
+    for (const DType dtype : {DType::float32, DType::float64}) {
+      io::Model model;
+      model.batched = batched;
+      model.centroids = Matrix(dtype, batched ? 2 : 1, 3, 2);
+      std::memset(model.centroids.data(), 0x3f, batched ? 48 : 24);
+      model.counts.assign(batched ? 6 : 3, 1LL << 40);
+      model.metric = Metric::cosine;
+      model.metadata = {{"seed", "18446744073709551615"}, {"init", "caf\xe9.npy \"quoted\""}};
+      io::AtomicFile file(folder.file("m.safetensors"));
+      io::write_model(file, model);
+      file.commit();
+      const io::Model read = io::read_model(folder.file("m.safetensors"));
+      EXPECT_EQ(read.batched, batched);
+      EXPECT_EQ(read.counts, model.counts);
+      EXPECT_EQ(read.metric, Metric::cosine);
+      EXPECT_EQ(read.metadata.at("seed"), "18446744073709551615");
+      ASSERT_EQ(read.centroids.dtype(), dtype);
+      ASSERT_EQ(read.centroids.batch(), batched ? 2 : 1);
+      for (std::int64_t j = 0; j < 3; ++j) {
+        EXPECT_EQ(read.centroids.at(0, j, 1), model.centroids.at(0, j, 1));
+      }
+    }
+  }
+}
+
+TEST(Safetensors, RefusesHostileHeaders) {
+  const test::TemporaryFolder folder;
+  const std::string good = R"({"dtype":"F32","shape":[2,1],"data_offsets":[16,24]})";
+  const std::pair<std::string, std::string> cases[] = {
+      {"", "too short"},
+      {"1234567", "too short"},
+      {bytes_of(~std::uint64_t{0}) + "{}", "18446744073709551615"},
+      {bytes_of(std::uint64_t{99}) + "{}", "99 bytes"},
+      {safetensors("[1,2]", ""), "no JSON object"},
+      {safetensors("{\"a\":", ""), "no JSON object"},
+      {safetensors(std::string(100000, '['), ""), "no JSON object"},
+      {safetensors("{}", ""), "metadata"},
+      {safetensors("{" + kMetadata + "}", ""), "'centroids'"},
+      {model(good, R"("other":1)"), "'counts'"},
+      {model("7"), "lacks"},
+      {model(R"({"dtype":"F32","shape":[2,1]})"), "lacks"},
+      {model(R"({"dtype":"F16","shape":[2,1],"data_offsets":[16,20]})"), "'F16'"},
+      {model(R"({"dtype":"I64","shape":[1,1],"data_offsets":[16,24]})"), "F32 or F64"},
+      {model(R"({"dtype":"F32","shape":[-2,-1],"data_offsets":[16,24]})"), "-2"},
+      {model(R"({"dtype":"F32","shape":[2.0,1],"data_offsets":[16,24]})"), "2.0"},
+      {model(R"({"dtype":"F32","shape":[18446744073709551615,1],"data_offsets":[16,24]})"), "2^63"},
+      {model(R"({"dtype":"F32","shape":[4611686018427387904,8],"data_offsets":[16,24]})"),
+       "not fit"},
+      {model(R"({"dtype":"F32","shape":[2,1],"data_offsets":[24,16]})"), "not fit"},
+      {model(R"({"dtype":"F32","shape":[2,1],"data_offsets":[20,28]})"), "not fit"},
+      {model(R"({"dtype":"F32","shape":[2,1],"data_offsets":[16]})"), "not fit"},
+      {model(R"({"dtype":"F32","shape":[2,2],"data_offsets":[16,24]})"), "not fit"},
+      {model(R"({"dtype":"F32","shape":[2],"data_offsets":[16,24]})"), "(k, d)"},
+      {model(R"({"dtype":"F32","shape":[0,1],"data_offsets":[16,16]})"), "no centroids"},
+      {model(good, R"("counts":{"dtype":"I64","shape":[1],"data_offsets":[0,8]})"), "counts"},
+      {model(good, kCounts, R"("__metadata__":{"warpmeans_format":"2"})"), "'2'"},
+      {model(good, kCounts, R"("__metadata__":{"warpmeans_format":1})"), "no string"},
+      {model(good, kCounts, R"("__metadata__":{"warpmeans_format":"1","metric":"x"})"), "'x'"},
+  };
+  EXPECT_NO_THROW(io::read_model(folder.write("good", model(good))));
+  for (const auto& [bytes, part] : cases) {
+    const auto path = folder.write("m.safetensors", bytes);
+    test::expect_bad_file(path, part, [&] { io::read_model(path); });
+  }
+}
+
+TEST(Safetensors, EveryTruncationIsAnError) {
+  const test::TemporaryFolder folder;
+  const std::string whole = model(R"({"dtype":"F32","shape":[2,1],"data_offsets":[16,24]})");
+  for (std::size_t size = 0; size < whole.size(); ++size) {
+    const auto path = folder.write("m.safetensors", whole.substr(0, size));
+    EXPECT_THROW(io::read_model(path), Error) << size;
+  }
+}
+
+}  // namespace
+}  // namespace warpmeans
