@@ -103,7 +103,7 @@ void print_details(const KMeansResult& result, const FitContext& context) {
   const double labels = static_cast<double>(iterations) * static_cast<double>(context.points.rows);
   fmt::print(stderr,
              "kernel {}, {} threads\n"
-             "{} points left to float64 ({:.3g} % of the labels)\n"
+             "{} labels left to float64 ({:.3g} % of all iterations')\n"
              "seconds: read {:.3f}, init {:.3f}, iterations {:.3f} (assign {:.3f}, update {:.3f}), "
              "total {:.3f}\n",
              result.kernel, result.threads, doubtful, labels > 0 ? 100 * doubtful / labels : 0,
@@ -127,6 +127,16 @@ void print_summary(const KMeansResult& result, const FitContext& context) {
   }
 }
 
+void warn_of_empty_clusters(const KMeansResult& result, std::int64_t n_clusters) {
+  std::int64_t empty = 0;
+  for (const std::int64_t nonempty : result.n_nonempty) empty += n_clusters - nonempty;
+  if (empty == 0) return;
+  fmt::print(stderr,
+             "warpmeans: fit: {} of {} clusters have no points; there may be fewer distinct points "
+             "than clusters\n",
+             empty, n_clusters * static_cast<std::int64_t>(result.n_nonempty.size()));
+}
+
 int run_fit(const FitArguments& arguments) {
   const auto start = Clock::now();
   install_stop_signals();
@@ -146,6 +156,7 @@ int run_fit(const FitArguments& arguments) {
   KMeansResult result = fit(points, inputs.options, inputs.execution);
   progress.finish();
   context.seconds_total = seconds_since(start);
+  if (!arguments.quiet) warn_of_empty_clusters(result, inputs.options.n_clusters);
   if (arguments.verbose) print_details(result, context);
   if (!arguments.quiet || !arguments.has_outputs()) print_summary(result, context);
   save(arguments, result, context);
@@ -168,7 +179,10 @@ void add_options(CLI::App& command, FitArguments& arguments) {
       "--tol", options.tol,
       "Stop when the squared shift is below this part of the features' mean variance; "
       "0: when no label changes");
-  command.add_option("--seed", options.seed, "Seed of all draws");
+  command.add_option("--seed", options.seed, "Seed of all draws")
+      ->check([](const std::string& word) {  // else -1 would be 2^64 - 1
+        return word.starts_with('-') ? "'" + word + "' is negative" : std::string();
+      });
   command.add_option("--weights", arguments.weights, "Weights of the points: .npy (n,) f4 or f8");
   command.add_option("--empty", arguments.empty, "Empty clusters: relocate, keep or error");
   command.add_option("--precision", arguments.precision,

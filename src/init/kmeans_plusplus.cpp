@@ -8,8 +8,9 @@ namespace warpmeans {
 
 std::vector<std::int64_t> kmeans_plusplus_rows(Run& run, const ChunkSource& source,
                                                const InitRequest& request) {
-  const auto n_trials =
-      2 + static_cast<std::size_t>(std::log(static_cast<double>(request.n_clusters)));
+  // 16 is what one pass serves; 2 + ln k reaches it beyond a million clusters.
+  const auto n_trials = std::min<std::size_t>(
+      16, 2 + static_cast<std::size_t>(std::log(static_cast<double>(request.n_clusters))));
   const auto uniform = [&](std::int64_t step, std::size_t trial) {
     return to_uniform(random_bits(request.seed, DrawPurpose::seeding, request.attempt,
                                   static_cast<std::uint64_t>(step) * 64 + trial));

@@ -9,6 +9,7 @@
 // docs/cpu.md derives the bound and has the measured ladder.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/assign_kernels.cpp"
+#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>  // NOLINT: includes this file once per instruction set
 #include <hwy/highway.h>
 
@@ -81,34 +82,40 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
   return s;
 }
 
-/// dst[f * tile + r] = rows[r * stride + f] for `tile` rows, by 4 x 4 transposes. `tile` is even.
-HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int64_t d, int tile,
-                               float* HWY_RESTRICT dst) {
+/// Four rows by four features at `a`, turned; `features` of the four columns are written.
+template <bool kWhole>
+HWY_INLINE void transpose_4x4(const float* a, std::int64_t stride, std::int64_t features, int tile,
+                              float* HWY_RESTRICT out) {
   const hn::FixedTag<float, 4> d4;
   const hn::FixedTag<double, 2> d2;
-  const std::int64_t d_padded = round_up(d, 4);
+  const auto v0 = hn::LoadU(d4, a), v1 = hn::LoadU(d4, a + stride);
+  const auto v2 = hn::LoadU(d4, a + 2 * stride), v3 = hn::LoadU(d4, a + 3 * stride);
+  const auto lo01 = hn::BitCast(d2, hn::InterleaveLower(d4, v0, v1));
+  const auto lo23 = hn::BitCast(d2, hn::InterleaveLower(d4, v2, v3));
+  const auto hi01 = hn::BitCast(d2, hn::InterleaveUpper(d4, v0, v1));
+  const auto hi23 = hn::BitCast(d2, hn::InterleaveUpper(d4, v2, v3));
+  hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, lo01, lo23)), d4, out);
+  if (kWhole || features > 1) {
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
+  }
+  if (kWhole || features > 2) {
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
+  }
+  if (kWhole) {
+    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
+  }
+}
+
+/// dst[f * tile + r] = rows[r * stride + f] for `tile` rows, an even number; rows are readable to a
+/// multiple of four features.
+HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int64_t d, int tile,
+                               float* HWY_RESTRICT dst) {
   for (int r0 = 0; r0 < tile; r0 += 4) {
     const int r = std::min(r0, tile - 4);  // the last group overlaps the one before
     const float* a = rows + r * stride;
-    for (std::int64_t f = 0; f < d_padded; f += 4) {
-      const auto v0 = hn::LoadU(d4, a + f);
-      const auto v1 = hn::LoadU(d4, a + stride + f);
-      const auto v2 = hn::LoadU(d4, a + 2 * stride + f);
-      const auto v3 = hn::LoadU(d4, a + 3 * stride + f);
-      const auto lo01 = hn::BitCast(d2, hn::InterleaveLower(d4, v0, v1));
-      const auto lo23 = hn::BitCast(d2, hn::InterleaveLower(d4, v2, v3));
-      const auto hi01 = hn::BitCast(d2, hn::InterleaveUpper(d4, v0, v1));
-      const auto hi23 = hn::BitCast(d2, hn::InterleaveUpper(d4, v2, v3));
-      float* out = dst + f * tile + r;
-      hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, lo01, lo23)), d4, out);
-      if (f + 1 < d) {
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
-      }
-      if (f + 2 < d)
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
-      if (f + 3 < d)
-        hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
-    }
+    std::int64_t f = 0;
+    for (; f + 4 <= d; f += 4) transpose_4x4<true>(a + f, stride, 4, tile, dst + f * tile + r);
+    if (f < d) transpose_4x4<false>(a + f, stride, d - f, tile, dst + f * tile + r);
   }
 }
 
@@ -128,8 +135,8 @@ HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
   return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
 }
 
-/// Upper bound of the score of a row with its last label's centroid j, given their dot product: where
-/// the search starts.
+/// Upper bound of the score of a row with its last label's centroid j, given their dot product:
+/// where the search starts.
 HWY_INLINE float own_upper_bound(const Panels& p, float dot, float radius, std::int64_t j) {
   const float h = p.h_lo[j];
   if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
@@ -198,6 +205,28 @@ HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int6
     c.threshold = std::min(c.threshold, upper);
     add_candidate(c, j0 + q, lower[q]);
   }
+}
+
+/// Rows of the next block, asked for a little at a time while this one computes. Only rows that lie
+/// one behind another; others are left to the processor.
+struct NextRows {
+  const char* at = nullptr;
+  const char* end = nullptr;
+  std::int64_t lines_per_tile = 0;
+
+  HWY_INLINE void fetch() {
+    for (std::int64_t l = 0; l < lines_per_tile && at < end; ++l, at += 64) prefetch_far(at, 64);
+  }
+};
+
+HWY_INLINE NextRows rows_after(const Rows& rows, std::int64_t i, std::int64_t count,
+                               std::int64_t tiles) {
+  NextRows next;
+  if (rows.stride != rows.d || count <= 0) return next;
+  next.at = static_cast<const char*>(rows.row(i));
+  next.end = static_cast<const char*>(rows.row(i + count));
+  next.lines_per_tile = (next.end - next.at) / 64 / tiles + 1;
+  return next;
 }
 
 /// One tile of points against kVectors vectors of centroids over F features of a panel.
@@ -279,7 +308,7 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
 
 template <int kVectors>
 HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t tiles,
-                              const BlockScratch& s) {
+                              const BlockScratch& s, NextRows& next) {
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   const std::int64_t d = p.d, j0 = panel * p.width;
   const float* c = p.packed + panel * p.width * d;
@@ -293,6 +322,7 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
       const float* radius = s.radius + t * kTilePoints;
       float* partial = s.partial + t * kPartial;
       Candidates* candidates = s.candidates + t * kTilePoints;
+      next.fetch();
       if (first && last) {
         panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial,
                                          candidates);
@@ -353,18 +383,6 @@ HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, Candidates& c, dou
 /// A row whose norm float32 cannot square and add is left to float64.
 HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
 
-/// Asks for what a tile's row will need next: its next part, or the row a tile further on.
-template <typename T>
-HWY_INLINE void prefetch_next(const Rows& rows, std::int64_t i, std::int64_t tile, std::int64_t f0,
-                              std::int64_t d) {
-  const std::int64_t next = f0 + kPartFeatures;
-  if (next < d) {
-    prefetch_part(rows, i, next, std::min(kPartFeatures, d - next), sizeof(T));
-  } else {
-    prefetch_part(rows, i + tile, 0, std::min(kPartFeatures, d), sizeof(T));
-  }
-}
-
 /// Packs a tile of rows, and starts each row's search from its last label's centroid.
 template <typename T>
 HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int64_t count,
@@ -389,7 +407,6 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
         std::fill(row, row + round_up(part, kFeaturePad), 0.0f);
         continue;
       }
-      prefetch_next<T>(args.rows, i0 + r, kTilePoints, f0, p.d);
       screen_part_t<T>(args.rows, i0 + r, f0, part, row);
       if (own[r] >= 0) dots[r] += dot_f(row, p.rows + own[r] * stride + f0, part);
     }
@@ -416,11 +433,14 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
             args, i0 + q, n - q, s, s.radius + q, s.candidates + q, s.packed + q * p.d);
       }
     });
+    NextRows next = rows_after(
+        args.rows, i0 + n, std::min<std::int64_t>(kBlockPoints, count - done - n),
+        tiles * ((p.k + p.width - 1) / p.width) * ((p.d + kBlockFeatures - 1) / kBlockFeatures));
     for (std::int64_t panel = 0; panel * p.width < p.k; ++panel) {
       if (p.k - panel * p.width <= lanes) {
-        panel_block<1>(p, panel, tiles, s);
+        panel_block<1>(p, panel, tiles, s, next);
       } else {
-        panel_block<2>(p, panel, tiles, s);
+        panel_block<2>(p, panel, tiles, s, next);
       }
     }
     for (std::int64_t q = 0; q < n; ++q) resolve_row(args, i0 + q, s.candidates[q], s.scores);
@@ -432,9 +452,11 @@ struct LaneBest {
   VF least[kLaneVectors], second[kLaneVectors], id[kLaneVectors];
 };
 
+/// `next`: what to ask for meanwhile, next_step bytes a feature; null: nothing.
 template <int kCentroids>
 HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int64_t j0,
-                          const VF* radius, LaneBest& best) {
+                          const VF* radius, const char* next, std::int64_t next_step,
+                          LaneBest& best) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
@@ -446,6 +468,7 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
     for (int v = 0; v < kLaneVectors; ++v) sum[q][v] = hn::NegMulAdd(radius[v], norm, h);
   }
   for (std::int64_t f = 0; f < p.d; ++f) {
+    if (next) prefetch_far(next + f * next_step, next_step);
     VF xv[kLaneVectors];
     for (int v = 0; v < kLaneVectors; ++v)
       xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
@@ -467,18 +490,30 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
   }
 }
 
-/// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is not
-/// used.
+/// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is
+/// not used.
 template <typename T>
 HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64_t n,
                              const BlockScratch& s) {
-  const std::int64_t d = args.panels->d;
+  const Rows& rows = args.rows;
+  const std::int64_t d = rows.d;
+  if (d <= 8 && !rows.wide) {  // a vector would be mostly padding
+    if constexpr (!std::is_same_v<T, double>) {
+      const auto scale = static_cast<float>(rows.scale);
+      for (std::int64_t f = 0; f < d; ++f) {
+        for (std::int64_t q = 0; q < kLanePoints; ++q) {
+          const T* x = static_cast<const T*>(rows.data) + (i0 + std::min(q, n - 1)) * rows.stride;
+          s.packed[f * kLanePoints + q] = (scalar_float(x[f]) - rows.mean32[f]) * scale;
+        }
+      }
+    }
+    return;
+  }
   for (std::int64_t f0 = 0; f0 < d; f0 += kPartFeatures) {
     const std::int64_t part = std::min(kPartFeatures, d - f0);
     const std::int64_t stride = std::min(kPartFeatures, round_up(part, kFeaturePad));
     for (std::int64_t q = 0; q < n; ++q) {
-      prefetch_next<T>(args.rows, i0 + q, kLanePoints, f0, d);
-      screen_part_t<T>(args.rows, i0 + q, f0, part, s.rows + q * stride);
+      screen_part_t<T>(rows, i0 + q, f0, part, s.rows + q * stride);
     }
     if (n < kLanePoints) std::fill(s.rows + n * stride, s.rows + kLanePoints * stride, 0.0f);
     transpose_tile(s.rows, stride, part, kLanePoints, s.packed + f0 * kLanePoints);
@@ -500,6 +535,10 @@ HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int
     with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
       pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
     });
+    // While this tile computes, the next one's rows come into the cache.
+    const auto next_step = kLanePoints * static_cast<std::int64_t>(size_of(args.rows.dtype));
+    const bool more = done + 2 * kLanePoints <= count && args.rows.stride == p.d && p.d > 8;
+    const char* next = more ? static_cast<const char*>(args.rows.row(i0 + kLanePoints)) : nullptr;
     LaneBest best;
     VF radius[kLaneVectors];
     for (int v = 0; v < kLaneVectors; ++v) {
@@ -509,10 +548,10 @@ HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int
     }
     std::int64_t j = 0;
     for (; j + kLaneCentroids <= p.k; j += kLaneCentroids) {
-      lane_tile<kLaneCentroids>(p, s.packed, j, radius, best);
+      lane_tile<kLaneCentroids>(p, s.packed, j, radius, j == 0 ? next : nullptr, next_step, best);
     }
-    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, s.packed, j, radius, best);
-    for (; j < p.k; ++j) lane_tile<1>(p, s.packed, j, radius, best);
+    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, s.packed, j, radius, nullptr, 0, best);
+    for (; j < p.k; ++j) lane_tile<1>(p, s.packed, j, radius, nullptr, 0, best);
     alignas(64) float least[kLanePoints], second[kLanePoints];
     alignas(64) std::int32_t id[kLanePoints];
     for (int v = 0; v < kLaneVectors; ++v) {

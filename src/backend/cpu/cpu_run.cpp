@@ -353,6 +353,7 @@ void CpuRun::begin_seeding(const ChunkSource& source) {
   data.metric = metric_;
   data.range = range_;
   data.n = n_;
+  data.n_clusters = k_;
   seeding_.emplace(data);
 }
 

@@ -33,6 +33,7 @@ std::array<Kernels, kNamed.size()> make_tables() {
     if (!is_usable(kNamed[i].second)) continue;
     fill_assign_kernels(kNamed[i].first, tables[i]);
     fill_row_kernels(kNamed[i].first, tables[i]);
+    fill_seed_kernels(kNamed[i].first, tables[i]);
   }
   return tables;
 }

@@ -100,6 +100,24 @@ struct AccumulateArgs {
   std::int64_t* sums = nullptr;  // (limbs, d_padded) added to
 };
 
+/// Trials of a k-means++ step, at most; 2 + ln k stays below it for any k that fits memory.
+inline constexpr std::int64_t kMostTrials = 16;
+/// A sketch is a point's coordinates along this many axes and the length of what is left.
+inline constexpr std::int64_t kSketchAxes = 7;
+inline constexpr std::int64_t kSketchSize = kSketchAxes + 1;
+
+struct SeedFilterArgs {
+  const double* sq_distance = nullptr;    // (count) to the nearest seed
+  const std::int32_t* nearest = nullptr;  // (count) that seed; -1: none yet
+  const float* norms = nullptr;           // (count) upper bounds of |y'|
+  const float* gaps = nullptr;            // (seeds, kMostTrials); see Seeding::measure_gaps
+  const float* sketches = nullptr;        // (count, kSketchSize), or null
+  const float* trial_sketches = nullptr;  // (kSketchSize, kMostTrials)
+  float largest_trial_norm = 0;
+  std::int64_t count = 0;
+  std::int64_t trials = 0;
+};
+
 struct Kernels {
   std::string_view name;
   std::int64_t panel_width;   // centroids
@@ -120,9 +138,14 @@ struct Kernels {
   void (*exact_scores)(const Rows&, std::int64_t row, const ExactCentroids&,
                        const std::int32_t* ids, std::int64_t n, double* out);
   void (*accumulate)(const AccumulateArgs&);
-  /// dots[t] = x'_row . seed[t] for t in ids[0..n), n <= 4 at a time inside.
+  /// Which rows of a block which trials may come nearer to; returns how many rows it lists.
+  std::int64_t (*seed_filter)(const SeedFilterArgs&, std::int32_t* rows, std::uint16_t* masks);
+  /// dots[q] = x'_row . seed ids[q], q in [0, n).
   void (*seed_dots)(const Rows&, std::int64_t row, const float* seeds, std::int64_t seed_stride,
                     const std::int32_t* ids, std::int64_t n, float* dots);
+  void (*prefetch_row)(const Rows&, std::int64_t row);
+  /// Coordinates of y' along kSketchAxes orthonormal axes (axes, d) and the length of the rest.
+  void (*sketch_row)(const Rows&, std::int64_t row, const double* axes, float* out);
   /// |y_a - y_b|^2 in float64 and units of scale^2, between rows of two Rows.
   double (*sq_distance)(const Rows&, std::int64_t a, const Rows&, std::int64_t b);
   /// x.y of the float32 screen rows.
@@ -132,8 +155,9 @@ struct Kernels {
 /// "" is the best this machine runs. Throws Error(unsupported) for what it cannot.
 const Kernels& find_kernels(std::string_view name);
 
-// One table half per translation unit; find_kernels joins them.
+// A part of the table per translation unit; find_kernels joins them.
 void fill_assign_kernels(std::string_view name, Kernels& table);
 void fill_row_kernels(std::string_view name, Kernels& table);
+void fill_seed_kernels(std::string_view name, Kernels& table);
 
 }  // namespace warpmeans::cpu

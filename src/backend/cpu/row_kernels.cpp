@@ -1,4 +1,4 @@
-// Kernels that read rows once: extremes and norms, integer sums, float64 scores, seeding.
+// Kernels that read rows once: extremes and norms, integer sums, float64 scores.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/row_kernels.cpp"
 #include <hwy/foreach_target.h>  // NOLINT: includes this file once per instruction set
@@ -119,11 +119,8 @@ HWY_NOINLINE void accumulate_t(const AccumulateArgs& args) {
   const VD limb = hn::Set(dd, 1.0 / args.units.limb_unit);
   for (std::int64_t e = 0; e < args.count; ++e) {
     if (e + 4 < args.count) {  // rows come in no order: ask for them early
-      const char* next = static_cast<const char*>(args.rows.row(args.entries[e + 4] >> 1));
-      for (std::int64_t b = 0;
-           b < std::min<std::int64_t>(d * static_cast<std::int64_t>(sizeof(T)), 1024); b += 64) {
-        hwy::Prefetch(next + b);
-      }
+      prefetch_far(args.rows.row(args.entries[e + 4] >> 1),
+                   d * static_cast<std::int64_t>(sizeof(T)));
     }
     const std::int64_t i = args.entries[e] >> 1;
     const bool take_away = args.entries[e] & 1;
@@ -161,98 +158,6 @@ void accumulate(const AccumulateArgs& args) {
   });
 }
 
-/// Dot products of one row with up to four seeds at a time; the row is converted as it is read.
-template <int kSeeds>
-HWY_INLINE void dots_of(const float* x, const float* seeds, std::int64_t stride,
-                        const std::int32_t* ids, std::int64_t d_padded, float* dots) {
-  const DF df;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
-  VF sum[kSeeds];
-  for (int t = 0; t < kSeeds; ++t) sum[t] = hn::Zero(df);
-  for (std::int64_t f = 0; f < d_padded; f += lanes) {
-    const VF xv = hn::LoadU(df, x + f);
-#pragma GCC unroll 4
-    for (int t = 0; t < kSeeds; ++t) {
-      sum[t] = hn::MulAdd(xv, hn::LoadU(df, seeds + ids[t] * stride + f), sum[t]);
-    }
-  }
-  for (int t = 0; t < kSeeds; ++t) dots[t] = hn::GetLane(hn::SumOfLanes(df, sum[t]));
-}
-
-void seed_dots(const Rows& rows, std::int64_t row, const float* seeds, std::int64_t seed_stride,
-               const std::int32_t* ids, std::int64_t n, float* dots) {
-  constexpr std::int64_t kChunk = 1024;  // features converted at a time; later ones are added
-  alignas(64) float x[kChunk];
-  const std::int64_t d = rows.d;
-  std::fill(dots, dots + n, 0.0f);
-  Rows part = rows;
-  for (std::int64_t f = 0; f < d; f += kChunk) {
-    part.d = std::min(kChunk, d - f);
-    part.data = static_cast<const char*>(rows.row(row)) +
-                f * static_cast<std::int64_t>(size_of(rows.dtype));
-    part.mean = rows.mean + f;
-    part.mean32 = rows.mean32 + f;
-    if (rows.inv_norm) part.inv_norm = rows.inv_norm + row;
-    screen_row(part, 0, x);
-    const std::int64_t padded = round_up(part.d, kFeaturePad);
-    std::int64_t t = 0;
-    float four[4];
-    const auto add = [&](int count) {
-      for (int q = 0; q < count; ++q) dots[t + q] += four[q];
-      t += count;
-    };
-    while (n - t >= 4) {
-      dots_of<4>(x, seeds + f, seed_stride, ids + t, padded, four);
-      add(4);
-    }
-    if (n - t == 3) {
-      dots_of<3>(x, seeds + f, seed_stride, ids + t, padded, four);
-      add(3);
-    } else if (n - t == 2) {
-      dots_of<2>(x, seeds + f, seed_stride, ids + t, padded, four);
-      add(2);
-    } else if (n - t == 1) {
-      dots_of<1>(x, seeds + f, seed_stride, ids + t, padded, four);
-      add(1);
-    }
-  }
-}
-
-template <typename T>
-HWY_INLINE double sq_distance_t(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
-  const DD dd;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
-  const T* x = static_cast<const T*>(ra.row(a));
-  const T* y = static_cast<const T*>(rb.row(b));
-  const VD fx = hn::Set(dd, ra.inv_norm ? ra.inv_norm[a] : 1.0);
-  const VD fy = hn::Set(dd, rb.inv_norm ? rb.inv_norm[b] : 1.0);
-  const VD scale = hn::Set(dd, ra.scale);
-  EightSums sums;
-  alignas(64) T y_tail[8];
-  for_each_vector(x, ra.d, 8, [&](const T* p, std::int64_t f) HWY_ATTR {
-    const T* q = y + f;
-    if (f + 8 > ra.d) {
-      std::memset(static_cast<void*>(y_tail), 0, sizeof(y_tail));
-      std::memcpy(static_cast<void*>(y_tail), static_cast<const void*>(q),
-                  static_cast<std::size_t>(ra.d - f) * sizeof(T));
-      q = y_tail;
-    }
-    for (int v = 0; v < EightSums::kVectors; ++v) {
-      const VD u = hn::Mul(load_double(dd, p + v * lanes), fx);
-      const VD w = hn::Mul(load_double(dd, q + v * lanes), fy);
-      const VD diff = hn::Mul(hn::Sub(u, w), scale);
-      sums.sums[v] = hn::Add(sums.sums[v], hn::Mul(diff, diff));
-    }
-  });
-  return sums.total();
-}
-
-double sq_distance(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
-  return with_element_type(ra.dtype, [&](auto* type) HWY_ATTR {
-    return sq_distance_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(ra, a, rb, b);
-  });
-}
-
 void screen_row_call(const Rows& rows, std::int64_t row, float* out) { screen_row(rows, row, out); }
 
 void exact_scores_call(const Rows& rows, std::int64_t row, const ExactCentroids& exact,
@@ -265,8 +170,6 @@ void fill_rows(Kernels& table) {
   table.screen_row = &screen_row_call;
   table.exact_scores = &exact_scores_call;
   table.accumulate = &accumulate;
-  table.seed_dots = &seed_dots;
-  table.sq_distance = &sq_distance;
 }
 
 }  // namespace warpmeans::cpu::HWY_NAMESPACE

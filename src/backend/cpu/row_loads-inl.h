@@ -7,13 +7,13 @@
 #define WARPMEANS_ROW_LOADS_INL_H_
 #endif
 
-#include <hwy/cache_control.h>
 #include <hwy/highway.h>
 
 #include <cstring>
 #include <type_traits>
 
 #include "backend/cpu/kernels.h"
+#include "core/half.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
@@ -88,14 +88,22 @@ struct EightSums {
   }
 };
 
-/// Asks for the bytes of features [f0, f0 + count) of a row, which need not exist. Rows are read by
-/// parts, too short for the processor to see a stream in.
-HWY_INLINE void prefetch_part(const Rows& rows, std::int64_t i, std::int64_t f0, std::int64_t count,
-                              std::int64_t element_bytes) {
-  const std::int64_t begin = (i * rows.stride + f0) * element_bytes;
-  const auto address = reinterpret_cast<std::uintptr_t>(rows.data) + static_cast<std::uintptr_t>(begin);
-  for (std::int64_t b = 0; b < count * element_bytes; b += 64) {
-    hwy::Prefetch(reinterpret_cast<const char*>(address + static_cast<std::uintptr_t>(b)));
+/// Asks for bytes that will be wanted some microseconds later, into the second-level cache: more of
+/// these can be under way at once than of loads, which is what hides the memory's latency. The
+/// bytes need not exist.
+HWY_INLINE void prefetch_far(const void* begin, std::int64_t bytes) {
+  const char* p = static_cast<const char*>(begin);
+  for (std::int64_t b = 0; b < bytes; b += 64) __builtin_prefetch(p + b, 0, 2);
+}
+
+template <typename T>
+HWY_INLINE float scalar_float(T x) {
+  if constexpr (std::is_same_v<T, hwy::float16_t>) {
+    return half_to_float(x.bits);
+  } else if constexpr (std::is_same_v<T, hwy::bfloat16_t>) {
+    return bfloat16_to_float(x.bits);
+  } else {
+    return static_cast<float>(x);
   }
 }
 

@@ -13,6 +13,30 @@ namespace {
 /// Float32 coordinates of unit rows are off by the float64 rounding of 1 / |x| too.
 constexpr double kUnitRowError = 2e-9;
 
+/// Gram-Schmidt, twice: orthogonal to rounding. An axis in the span of those before becomes zero.
+void orthonormalize(std::vector<double>& axes, std::int64_t count, std::size_t d) {
+  for (std::size_t q = 0; q < static_cast<std::size_t>(count); ++q) {
+    double* axis = axes.data() + q * d;
+    const auto length = [&] {
+      double sq = 0;
+      for (std::size_t f = 0; f < d; ++f) sq += axis[f] * axis[f];
+      return std::sqrt(sq);
+    };
+    const double before = length();
+    for (int pass = 0; pass < 2; ++pass) {
+      for (std::size_t other = 0; other < q; ++other) {
+        const double* b = axes.data() + other * d;
+        double dot = 0;
+        for (std::size_t f = 0; f < d; ++f) dot += axis[f] * b[f];
+        for (std::size_t f = 0; f < d; ++f) axis[f] -= dot * b[f];
+      }
+    }
+    const double after = length();
+    const double factor = after > 1e-6 * before ? 1 / after : 0;
+    for (std::size_t f = 0; f < d; ++f) axis[f] *= factor;
+  }
+}
+
 }  // namespace
 
 Rows Seeding::Trials::view(const Rows& layout) const {
@@ -102,104 +126,172 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
     state.gains.clear();
     state.overflowed = false;
   }
+  trials_.largest_norm = *std::max_element(trials_.norms.begin(), trials_.norms.end());
+  if (sketches_.empty() || count > kMostTrials) return;
+  trials_.sketches.assign(static_cast<std::size_t>(kSketchSize * kMostTrials), 0.0f);
+  for (std::int64_t t = 0; t < count; ++t) {
+    float sketch[kSketchSize];
+    data_.kernels->sketch_row(view, t, axes_.data(), sketch);
+    for (std::int64_t q = 0; q < kSketchSize; ++q) {
+      trials_.sketches[static_cast<std::size_t>(q * kMostTrials + t)] = sketch[q];
+    }
+  }
+}
+
+/// Squared distance of two points from their norms and float32 dot product, from below.
+double Seeding::distance_bound(double norm, double trial_norm, double dot) const {
+  const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
+  return (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) - 2 * dot -
+         2 * static_cast<double>(alpha_) * norm * trial_norm - 4 * unit_error * (norm + trial_norm);
 }
 
 /// A quarter of the squared distance between each seed and each trial, from below: a point no
 /// farther than that from its seed cannot be nearer to the trial (triangle inequality).
 void Seeding::measure_gaps() {
   const std::size_t count = trials_.rows.size();
-  trials_.least_gap.assign(static_cast<std::size_t>(n_seeds_), 0.0f);
-  trials_.gaps.resize(static_cast<std::size_t>(n_seeds_) * count);
-  data_.team->for_ranges(n_seeds_, 256, [&](std::int64_t begin, std::int64_t end, int) {
+  trials_.gaps.resize(static_cast<std::size_t>(n_seeds_ * kMostTrials));
+  const Team& team = n_seeds_ * data_.layout.d < 20000 ? alone_ : *data_.team;
+  team.for_ranges(n_seeds_, 128, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t a = begin; a < end; ++a) {
-      float least = std::numeric_limits<float>::max();
       for (std::size_t t = 0; t < count; ++t) {
-        const double na = seed_norms_[static_cast<std::size_t>(a)], nt = trials_.norms[t];
         const double dot = data_.kernels->dot(
             seed_screen_.data() + a * d_padded_,
             trials_.screen.data() + static_cast<std::int64_t>(t) * d_padded_, data_.layout.d);
-        const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
-        const double lower = (na * na + nt * nt) * (1 - 0x1p-20) - 2 * dot -
-                             2 * static_cast<double>(alpha_) * na * nt - 4 * unit_error * (na + nt);
+        const double lower =
+            distance_bound(seed_norms_[static_cast<std::size_t>(a)], trials_.norms[t], dot);
         const auto gap = static_cast<float>(std::max(0.0, lower) * 0.25 * (1 - 1e-6));
-        trials_.gaps[static_cast<std::size_t>(a) * count + t] = std::isfinite(gap) ? gap : 0;
-        least = std::min(least, trials_.gaps[static_cast<std::size_t>(a) * count + t]);
+        trials_.gaps[static_cast<std::size_t>(a * kMostTrials) + t] = std::isfinite(gap) ? gap : 0;
       }
-      trials_.least_gap[static_cast<std::size_t>(a)] = least;
     }
   });
 }
 
-/// Appends the trials that are nearer to the row than its seed; true if there are any.
-bool Seeding::gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local,
-                           std::int64_t row, WorkerState& state) {
-  const auto count = static_cast<std::int32_t>(trials_.rows.size());
-  const double before = sq_distance_[static_cast<std::size_t>(row)];
-  const std::int32_t seed = nearest_[static_cast<std::size_t>(row)];
-  const double norm = data_.norms[row];
-  const bool screened = seed >= 0 && norm <= 0x1p40;
-  constexpr std::int32_t kMost = 64;
-  std::int32_t ids[kMost];
-  float dots[kMost];
-  bool any = false;
-  for (std::int32_t t0 = 0; t0 < count; t0 += kMost) {
-    std::int32_t n = 0;
-    for (std::int32_t t = t0; t < std::min(count, t0 + kMost); ++t) {
-      if (screened) {
-        if (before <= trials_.gaps[static_cast<std::size_t>(seed) * trials_.rows.size() +
-                                   static_cast<std::size_t>(t)]) {
-          continue;
+/// Orthonormal axes near the principal ones: the first seeds, turned by two steps of subspace
+/// iteration on a sample. Any axes are correct; these leave the fewest points to look at.
+void Seeding::choose_axes() {
+  const auto padded = static_cast<std::size_t>(d_padded_);
+  axes_.assign(static_cast<std::size_t>(kSketchAxes) * padded, 0.0);
+  for (std::size_t i = 0; i < axes_.size(); ++i) {
+    axes_[i] = static_cast<double>(seed_screen_[static_cast<std::int64_t>(i)]);
+  }
+  orthonormalize(axes_, kSketchAxes, padded);
+
+  const std::int64_t step = std::max<std::int64_t>(1, data_.n / 512);
+  std::vector<std::int64_t> sampled;
+  for (std::int64_t i = 0; i < data_.n; i += step) sampled.push_back(i);
+  const std::vector<std::byte> bytes = data_.source->gather(sampled);
+  Rows rows = data_.layout;
+  rows.data = bytes.data();
+  rows.stride = rows.d;
+  std::vector<double> inv_norms;
+  if (data_.inv_norms) {
+    for (const std::int64_t row : sampled) inv_norms.push_back(data_.inv_norms[row]);
+    rows.inv_norm = inv_norms.data();
+  }
+  std::vector<float> row(padded);
+  for (int turn = 0; turn < 3; ++turn) {
+    std::vector<double> next(axes_.size(), 0.0);
+    for (std::size_t i = 0; i < sampled.size(); ++i) {
+      float sketch[kSketchSize];
+      data_.kernels->sketch_row(rows, static_cast<std::int64_t>(i), axes_.data(), sketch);
+      data_.kernels->screen_row(rows, static_cast<std::int64_t>(i), row.data());
+      for (std::size_t q = 0; q < static_cast<std::size_t>(kSketchAxes); ++q) {
+        const auto along = static_cast<double>(sketch[q]);
+        for (std::size_t f = 0; f < padded; ++f) {
+          next[q * padded + f] += along * static_cast<double>(row[f]);
         }
       }
-      ids[n++] = t;
     }
-    if (n == 0) continue;
-    if (screened) {
-      data_.kernels->seed_dots(rows, local, trials_.screen.data(), d_padded_, ids, n, dots);
-    }
-    for (std::int32_t q = 0; q < n; ++q) {
-      if (screened) {
-        const double trial_norm = trials_.norms[static_cast<std::size_t>(ids[q])];
-        const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
-        const double lower = (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) -
-                             2 * static_cast<double>(dots[q]) -
-                             2 * static_cast<double>(alpha_) * norm * trial_norm -
-                             4 * unit_error * (norm + trial_norm);
-        if (lower >= before) continue;
-      }
-      const double now = data_.kernels->sq_distance(rows, local, trials, ids[q]);
-      if (now < before || seed < 0) {
-        state.gains.push_back({row, ids[q], now});
-        any = true;
-      }
-    }
+    axes_ = std::move(next);
+    orthonormalize(axes_, kSketchAxes, padded);
   }
-  return any;
+}
+
+/// Every point's coordinates along the axes, and how long it is beside them.
+void Seeding::make_sketches() {
+  choose_axes();
+  sketches_.resize(static_cast<std::size_t>(data_.n * kSketchSize));
+  data_.source->for_each([&](const Chunk& chunk) {
+    const Rows rows = rows_of(chunk);
+    const auto sketch = [&](std::int64_t begin, std::int64_t end, int) {
+      for (std::int64_t i = begin; i < end; ++i) {
+        data_.kernels->sketch_row(rows, i, axes_.data(),
+                                  sketches_.data() + (chunk.first_row + i) * kSketchSize);
+      }
+    };
+    data_.team->for_ranges(chunk.points.rows, kSumBlock, sketch);
+  });
+}
+
+/// Appends the trials of `mask` that are nearer to the row than its seed.
+void Seeding::gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local,
+                           std::int64_t row, std::uint32_t mask, WorkerState& state) const {
+  const double before = sq_distance_[static_cast<std::size_t>(row)];
+  const double norm = data_.norms[row];
+  const bool first = nearest_[static_cast<std::size_t>(row)] < 0;
+  std::int32_t ids[kMostTrials];
+  float dots[kMostTrials];
+  std::int32_t n = 0;
+  for (std::int32_t t = 0; mask; ++t, mask >>= 1) {
+    if (mask & 1) ids[n++] = t;
+  }
+  const bool screened = !first && norm <= 0x1p40;
+  if (screened) {
+    data_.kernels->seed_dots(rows, local, trials_.screen.data(), d_padded_, ids, n, dots);
+  }
+  for (std::int32_t q = 0; q < n; ++q) {
+    if (screened && distance_bound(norm, trials_.norms[static_cast<std::size_t>(ids[q])],
+                                   static_cast<double>(dots[q])) >= before) {
+      continue;
+    }
+    const double now = data_.kernels->sq_distance(rows, local, trials, ids[q]);
+    if (now < before || first) state.gains.push_back({row, ids[q], now});
+  }
+}
+
+void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end,
+                             WorkerState& state) {
+  const Rows rows = rows_of(chunk), trials = trials_.view(data_.layout);
+  const std::int64_t first = chunk.first_row + begin;
+  SeedFilterArgs args;
+  args.sq_distance = sq_distance_.data() + first;
+  args.nearest = nearest_.data() + first;
+  args.norms = data_.norms + first;
+  args.gaps = trials_.gaps.data();
+  args.sketches = sketches_.empty() ? nullptr : sketches_.data() + first * kSketchSize;
+  args.trial_sketches = trials_.sketches.data();
+  args.largest_trial_norm = trials_.largest_norm;
+  args.count = end - begin;
+  args.trials = static_cast<std::int64_t>(trials_.rows.size());
+  state.near_rows.resize(kSumBlock + 1);  // the filter writes one past what it keeps
+  state.near_trials.resize(kSumBlock + 1);
+  const std::int64_t kept =
+      data_.kernels->seed_filter(args, state.near_rows.data(), state.near_trials.data());
+  constexpr std::int64_t kAhead = 4;
+  for (std::int64_t q = 0; q < kept; ++q) {
+    if (q + kAhead < kept) {
+      data_.kernels->prefetch_row(rows,
+                                  begin + state.near_rows[static_cast<std::size_t>(q + kAhead)]);
+    }
+    const std::int64_t local = begin + state.near_rows[static_cast<std::size_t>(q)];
+    gains_of_row(rows, trials, local, chunk.first_row + local,
+                 state.near_trials[static_cast<std::size_t>(q)], state);
+  }
 }
 
 /// What the mass of a block of rows would be with each trial.
 void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end,
                         WorkerState& state, double* potentials) {
-  const Rows rows = rows_of(chunk), trials = trials_.view(data_.layout);
   const std::size_t count = trials_.rows.size(), kept = state.gains.size();
-  const std::int64_t block = (chunk.first_row + begin) / kSumBlock;
-  const double base = block_mass_[static_cast<std::size_t>(block)];
+  const std::int64_t first = chunk.first_row + begin;
+  const double base = block_mass_[static_cast<std::size_t>(first / kSumBlock)];
   std::fill(potentials, potentials + count, base);
-  bool any = false;
-  for (std::int64_t local = begin; local < end; ++local) {
-    const std::int64_t row = chunk.first_row + local;
-    const auto seed = nearest_[static_cast<std::size_t>(row)];
-    if (seed >= 0 && sq_distance_[static_cast<std::size_t>(row)] <=
-                         trials_.least_gap[static_cast<std::size_t>(seed)]) {
-      continue;
-    }
-    if (gains_of_row(rows, trials, local, row, state)) any = true;
-  }
-  if (!any) return;
-  std::vector<double> lost(count, 0.0);
+  gains_of_block(chunk, begin, end, state);
+  if (state.gains.size() == kept) return;
+  double lost[kMostTrials] = {};
   for (std::size_t g = kept; g < state.gains.size(); ++g) {
     const Gain& gain = state.gains[g];
-    lost[static_cast<std::size_t>(gain.trial)] +=
+    lost[gain.trial] +=
         weight(gain.row) * (sq_distance_[static_cast<std::size_t>(gain.row)] - gain.sq_distance);
   }
   for (std::size_t t = 0; t < count; ++t) {
@@ -208,7 +300,6 @@ void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end
       continue;
     }
     // Most of the mass would go: add up what is left instead of subtracting what is not.
-    const std::int64_t first = chunk.first_row + begin;
     state.masses.resize(static_cast<std::size_t>(end - begin));
     for (std::int64_t i = 0; i < end - begin; ++i) {
       state.masses[static_cast<std::size_t>(i)] =
@@ -225,7 +316,7 @@ void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end
   }
   // Gains are remembered, so that accepting a trial needs no second pass, up to a bound of memory.
   const auto most = static_cast<std::size_t>(
-      std::max<std::int64_t>(4096, 2 * data_.n / static_cast<std::int64_t>(workers_.size())));
+      std::max<std::int64_t>(4096, data_.n / static_cast<std::int64_t>(workers_.size())));
   if (state.overflowed || state.gains.size() > most) {
     state.overflowed = true;
     state.gains.resize(kept);
@@ -283,21 +374,16 @@ void Seeding::accept_seed(std::int64_t row) {
     const std::int64_t one[] = {row};
     load_trials(one);
     measure_gaps();
-    const Rows trials = trials_.view(data_.layout);
     data_.source->for_each([&](const Chunk& chunk) {
-      const Rows rows = rows_of(chunk);
-      data_.team->for_ranges(chunk.points.rows, kSumBlock,
-                             [&](std::int64_t begin, std::int64_t end, int worker) {
-                               WorkerState& state = workers_[static_cast<std::size_t>(worker)];
-                               state.gains.clear();
-                               for (std::int64_t local = begin; local < end; ++local) {
-                                 gains_of_row(rows, trials, local, chunk.first_row + local, state);
-                               }
-                               if (state.gains.empty()) return;
-                               for (const Gain& gain : state.gains)
-                                 take(gain, static_cast<std::int32_t>(n_seeds_));
-                               refresh_block((chunk.first_row + begin) / kSumBlock);
-                             });
+      const auto take_block = [&](std::int64_t begin, std::int64_t end, int worker) {
+        WorkerState& state = workers_[static_cast<std::size_t>(worker)];
+        state.gains.clear();
+        gains_of_block(chunk, begin, end, state);
+        if (state.gains.empty()) return;
+        for (const Gain& gain : state.gains) take(gain, static_cast<std::int32_t>(n_seeds_));
+        refresh_block((chunk.first_row + begin) / kSumBlock);
+      };
+      data_.team->for_ranges(chunk.points.rows, kSumBlock, take_block);
     });
     add_seed(0);
   } else {
@@ -316,6 +402,10 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(static_cast<std::size_t>(trial));
   }
   trials_.rows.clear();
+  // A sketch costs about as much as two steps, and pays where rows are long and many steps are
+  // left.
+  const bool pays = data_.layout.d >= 32 && data_.n_clusters >= 32 && data_.n >= 4096;
+  if (n_seeds_ == kSketchAxes && pays) make_sketches();
 }
 
 void Seeding::accept_seeds(std::span<const std::int64_t> rows) {

@@ -26,6 +26,7 @@ struct SeedingData {
   Metric metric = Metric::euclidean;
   PointRange range;
   std::int64_t n = 0;
+  std::int64_t n_clusters = 0;
 };
 
 class Seeding {
@@ -49,8 +50,9 @@ class Seeding {
     std::vector<double> inv_norms;  // (t) cosine
     AlignedVector<float> screen;    // (t, d_padded)
     std::vector<float> norms;       // (t)
-    std::vector<float> least_gap;  // (seeds) least squared distance of any trial, / 4, rounded down
-    std::vector<float> gaps;       // (seeds, t) each trial's
+    std::vector<float> gaps;        // (seeds, kMostTrials), a quarter of squared distances
+    std::vector<float> sketches;    // (kSketchSize, kMostTrials)
+    float largest_norm = 0;
     Rows view(const Rows& layout) const;
   };
   /// A point that a trial would take over.
@@ -62,6 +64,8 @@ class Seeding {
   struct WorkerState {
     std::vector<Gain> gains;
     std::vector<double> masses;  // (1024) of the block at hand
+    std::vector<std::int32_t> near_rows;
+    std::vector<std::uint16_t> near_trials;
     bool overflowed = false;
   };
 
@@ -71,14 +75,19 @@ class Seeding {
   void measure_gaps();
   void try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state,
                  double* potentials);
-  bool gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local, std::int64_t row,
-                    WorkerState& state);
+  void gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state);
+  void gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local, std::int64_t row,
+                    std::uint32_t mask, WorkerState& state) const;
+  double distance_bound(double norm, double trial_norm, double dot) const;
+  void choose_axes();
+  void make_sketches();
   void take(const Gain& gain, std::int32_t seed);
   void refresh_block(std::int64_t block);
   void add_seed(std::size_t trial);
   std::int64_t n_blocks() const { return (data_.n + kSumBlock - 1) / kSumBlock; }
 
   SeedingData data_;
+  Team alone_;
   std::int64_t d_padded_;
   float alpha_;
   std::vector<double> sq_distance_;    // (n) to the nearest seed; before the first: 1
@@ -90,6 +99,8 @@ class Seeding {
   AlignedVector<float> seed_screen_;  // (seeds, d_padded), capacity grows
   std::vector<float> seed_norms_;
   std::int64_t n_seeds_ = 0;
+  std::vector<double> axes_;     // (kSketchAxes, d_padded) orthonormal
+  std::vector<float> sketches_;  // (n, kSketchSize), once there are seeds to span the axes
 };
 
 }  // namespace warpmeans::cpu
