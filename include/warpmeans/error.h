@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include <warpmeans/export.h>
+
 namespace warpmeans {
 
 enum class ErrorCode {
@@ -12,11 +14,11 @@ enum class ErrorCode {
   empty_cluster,     ///< EmptyClusters::error, and there was one
   out_of_memory,     ///< the message has the bytes needed
   unsupported,       ///< this build or machine cannot do it; the message says which
-  interrupted,       ///< the callback asked to stop before there was any result
+  interrupted,       ///< the callback asked to stop, for callers with no use for a partial result
 };
 
 /// Everything the library throws on purpose. `what()` reads "fit: n_clusters (9) exceeds ...".
-class Error : public std::runtime_error {
+class WM_EXPORT Error : public std::runtime_error {
  public:
   Error(ErrorCode code, const std::string& message) : std::runtime_error(message), code_(code) {}
   ErrorCode code() const noexcept { return code_; }

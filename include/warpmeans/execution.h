@@ -5,13 +5,14 @@
 #include <memory>
 #include <string>
 
+#include <warpmeans/export.h>
 #include <warpmeans/types.h>
 
 namespace warpmeans {
 
 /// Worker threads that calls share. Copies of the handle share one pool. A call that finds the pool
 /// busy (two callers at once, or a call from inside a worker) runs on its own thread alone.
-class ThreadPool {
+class WM_EXPORT ThreadPool {
  public:
   explicit ThreadPool(int threads);
   ~ThreadPool();

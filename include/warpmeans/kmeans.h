@@ -8,6 +8,7 @@
 
 #include <warpmeans/error.h>
 #include <warpmeans/execution.h>
+#include <warpmeans/export.h>
 #include <warpmeans/matrix_view.h>
 #include <warpmeans/types.h>
 
@@ -78,8 +79,8 @@ struct KMeansResult {
 /// Lloyd's k-means on (n, d) or (batch, n, d) points.
 /// Throws Error: invalid_argument (n_clusters > n_samples, empty shapes, bad options), invalid_data
 /// (NaN or Inf, named by row and column; bad weights), empty_cluster, out_of_memory, unsupported.
-KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
-                 const Execution& execution = {});
+WM_EXPORT KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
+                           const Execution& execution = {});
 
 struct Prediction {
   std::vector<std::int32_t> labels;  ///< (batch, n)
@@ -89,14 +90,14 @@ struct Prediction {
 
 /// Labels of the nearest centroids. `centroids` is (k, d) or (batch, k, d), `weights` as in
 /// KMeansOptions. Distances are squared Euclidean, 1 - cosine, or the negative inner product.
-Prediction predict(const MatrixView& points, const MatrixView& centroids,
-                   Metric metric = Metric::euclidean, bool want_distances = false,
-                   const MatrixView& weights = {}, const Execution& execution = {});
+WM_EXPORT Prediction predict(const MatrixView& points, const MatrixView& centroids,
+                             Metric metric = Metric::euclidean, bool want_distances = false,
+                             const MatrixView& weights = {}, const Execution& execution = {});
 
 /// (batch, n, k) distances to every centroid, in the centroids' float type (float32, or float64 for
 /// float64 points): Euclidean (not squared, as scikit-learn's), 1 - cosine, or negative inner
 /// product.
-Matrix transform(const MatrixView& points, const MatrixView& centroids,
-                 Metric metric = Metric::euclidean, const Execution& execution = {});
+WM_EXPORT Matrix transform(const MatrixView& points, const MatrixView& centroids,
+                           Metric metric = Metric::euclidean, const Execution& execution = {});
 
 }  // namespace warpmeans

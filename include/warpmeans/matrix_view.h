@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <warpmeans/export.h>
 #include <warpmeans/types.h>
 
 namespace warpmeans {
@@ -50,7 +51,7 @@ struct MatrixView {
 };
 
 /// Owning, dense (batch, rows, cols) matrix of float32 or float64: centroids and distances.
-class Matrix {
+class WM_EXPORT Matrix {
  public:
   Matrix() = default;
   Matrix(DType dtype, std::int64_t batch, std::int64_t rows, std::int64_t cols);

@@ -5,6 +5,7 @@
 #include <span>
 
 #include <warpmeans/execution.h>
+#include <warpmeans/export.h>
 #include <warpmeans/matrix_view.h>
 
 namespace warpmeans {
@@ -16,8 +17,8 @@ struct AssignOutputs {
 };
 
 /// labels[i] = argmin_j of the distance to centroid j in float64; ties: the lowest j.
-void assign(const MatrixView& points, const MatrixView& centroids, Metric metric,
-            const AssignOutputs& outputs, const Execution& execution = {});
+WM_EXPORT void assign(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                      const AssignOutputs& outputs, const Execution& execution = {});
 
 struct UpdateInputs {
   std::span<const std::int32_t> labels;  ///< (batch, n), each in [0, n_clusters)
@@ -33,7 +34,7 @@ struct UpdateResult {
 
 /// Centroids of the labelled points: means (euclidean, inner_product) or renormalised means of unit
 /// rows (cosine), rounded once from sums that do not depend on the order of the points.
-UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
-                    const UpdateInputs& inputs, const Execution& execution = {});
+WM_EXPORT UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
+                              const UpdateInputs& inputs, const Execution& execution = {});
 
 }  // namespace warpmeans

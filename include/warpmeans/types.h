@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include <warpmeans/export.h>
+
 namespace warpmeans {
 
 /// Element type of points. Centroids are float32, or float64 where the points are float64.
@@ -42,11 +44,11 @@ struct Device {
   int index = 0;
 };
 
-std::size_t size_of(DType dtype);
-std::string_view name_of(DType dtype);
-std::string_view name_of(Metric metric);
-std::string_view name_of(Init init);
-std::string_view name_of(EmptyClusters policy);
-std::string_view name_of(Precision precision);
+WM_EXPORT std::size_t size_of(DType dtype);
+WM_EXPORT std::string_view name_of(DType dtype);
+WM_EXPORT std::string_view name_of(Metric metric);
+WM_EXPORT std::string_view name_of(Init init);
+WM_EXPORT std::string_view name_of(EmptyClusters policy);
+WM_EXPORT std::string_view name_of(Precision precision);
 
 }  // namespace warpmeans
