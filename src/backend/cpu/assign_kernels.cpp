@@ -449,6 +449,7 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
 
 /// The least and second least lower bound of each lane's point, and who has the least.
 struct LaneBest {
+  HWY_INLINE LaneBest() {}  // spelled out, since an implicit one would lack the target's attribute
   VF least[kLaneVectors], second[kLaneVectors], id[kLaneVectors];
 };
 
@@ -619,7 +620,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace warpmeans::cpu {
 
-void fill_assign_kernels(std::string_view name, Kernels& table) {
+void fill_assign_kernels([[maybe_unused]] std::string_view name, Kernels& table) {
   WARPMEANS_FOR_KERNEL_NAME(name, fill_assign, table);
 }
 

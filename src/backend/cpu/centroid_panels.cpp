@@ -2,6 +2,7 @@
 #include "backend/cpu/centroid_panels.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -12,10 +13,12 @@ constexpr double kUnit = 0x1p-24;  // float32's unit roundoff
 /// Unit rows are x * (1 / |x|) in float64: their coordinates are off by this much, absolutely.
 constexpr double kUnitRowError = 1e-9;
 
+/// The least float32 that is not below a finite value.
 float next_up(double value) {
   const auto f = static_cast<float>(value);
-  return static_cast<double>(f) < value ? std::nextafter(f, std::numeric_limits<float>::infinity())
-                                        : f;
+  if (static_cast<double>(f) >= value) return f;
+  const auto bits = std::bit_cast<std::uint32_t>(f);
+  return std::bit_cast<float>(f >= 0 ? bits + 1 : bits - 1);
 }
 float next_down(double value) { return -next_up(-value); }
 
@@ -23,6 +26,16 @@ double element(const ExactCentroids& c, std::int64_t j, std::int64_t f) {
   const std::int64_t i = j * c.d + f;
   return c.dtype == DType::float64 ? static_cast<const double*>(c.data)[i]
                                    : static_cast<double>(static_cast<const float*>(c.data)[i]);
+}
+
+/// Calls body(row of centroid j) with its element type.
+template <class Body>
+void with_row(const ExactCentroids& c, std::int64_t j, Body&& body) {
+  if (c.dtype == DType::float64) {
+    body(static_cast<const double*>(c.data) + j * c.d);
+  } else {
+    body(static_cast<const float*>(c.data) + j * c.d);
+  }
 }
 
 /// |v| without overflow or underflow, given its largest coordinate.
@@ -60,7 +73,6 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
   const std::int64_t k = exact_.k, d = exact_.d;
   const auto uk = static_cast<std::size_t>(k), ud = static_cast<std::size_t>(d);
   sq_norms_.resize(uk);
-  offsets_.assign(uk, 0.0);
   largest_.resize(uk);
   hopeless_.assign(uk, 0);
   centre_.assign(range.mean, range.mean + d);
@@ -91,16 +103,17 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
   team.for_ranges(k, 64, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
       const double factor = euclidean ? 1.0 : inv_norms_[static_cast<std::size_t>(j)];
-      double most = 0, sum = 0, offset = 0;
-      for (std::int64_t f = 0; f < d; ++f) {
-        const double v = element(exact_, j, f) * factor - centre_[static_cast<std::size_t>(f)];
-        most = std::max(most, std::fabs(v));
-        sum += v * v;
-        if (!euclidean) offset += range.mean[f] * v;
-      }
+      double most = 0, sum = 0;
+      with_row(exact_, j, [&](const auto* c) {
+        for (std::int64_t f = 0; f < d; ++f) {
+          const double v =
+              static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)];
+          most = std::max(most, std::fabs(v));
+          sum += v * v;
+        }
+      });
       largest_[static_cast<std::size_t>(j)] = most;
       sq_norms_[static_cast<std::size_t>(j)] = sum;
-      offsets_[static_cast<std::size_t>(j)] = offset;
     }
   });
 }
@@ -143,14 +156,19 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
   }
   const double factor = euclidean ? 1.0 : inv_norms_[uj];
   double sum = 0, offset = 0, mean_norm = 0;
-  for (std::int64_t f = 0; f < d; ++f) {
-    const double v =
-        (element(exact_, j, f) * factor - centre_[static_cast<std::size_t>(f)]) * scale_;
-    row[f] = static_cast<float>(v);
-    sum += v * v;
-    if (!euclidean) {
+  with_row(exact_, j, [&](const auto* c) {
+    for (std::int64_t f = 0; f < d; ++f) {
+      const double v =
+          (static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)]) * scale_;
+      row[f] = static_cast<float>(v);
+      sum += v * v;
+    }
+  });
+  if (!euclidean) {
+    for (std::int64_t f = 0; f < d; ++f) {
       const double m = range.mean[f] * scale_;
-      offset += m * v;
+      offset +=
+          m * (element(exact_, j, f) * factor - centre_[static_cast<std::size_t>(f)]) * scale_;
       mean_norm += m * m;
     }
   }
@@ -159,7 +177,8 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
   const double unit_error = exact_.metric == Metric::cosine ? kUnitRowError * scale_ : 0;
   // Half-norm (euclidean), or what centring the points took out of their inner products.
   const double h = euclidean ? 0.5 * sum : -offset;
-  double radius = dot_error_factor(d) * std::fabs(h) + 0x1p-120 * static_cast<double>(d);
+  double radius =
+      static_cast<double>(panels_.alpha) * std::fabs(h) + 0x1p-120 * static_cast<double>(d);
   if (!euclidean) {
     const double mean_size = std::sqrt(mean_norm);
     radius += static_cast<double>(d + 4) * 0x1p-50 * mean_size * norm + mean_size * unit_error;
@@ -184,6 +203,7 @@ void CentroidPanels::build(const Kernels& kernels, const Team& team,
     norm_.resize(k_padded);
     eps_.resize(k_padded);
   }
+  panels_.alpha = dot_error_factor(d);
   for (std::int64_t j = k; j < k_padded; ++j) {
     h_lo_[j] = std::numeric_limits<float>::infinity();
     norm_[j] = eps_[j] = 0;

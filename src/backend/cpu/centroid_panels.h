@@ -50,8 +50,6 @@ class CentroidPanels {
   const Panels& panels() const { return panels_; }
   const ExactCentroids& exact() const { return exact_; }
   double scale() const { return scale_; }
-  /// Sum over features of (c_j - mean)_f^2 in float64 and the caller's units; euclidean only.
-  double sq_norm(std::int64_t j) const { return sq_norms_[static_cast<std::size_t>(j)]; }
 
  private:
   void center(const Team& team, const PointRange& range);
@@ -64,7 +62,6 @@ class CentroidPanels {
   std::vector<double> centre_;          // (d): mean of the points, or of the centroids
   std::vector<double> inv_norms_;       // (k) cosine
   std::vector<double> sq_norms_;        // (k) |c_j - centre|^2
-  std::vector<double> offsets_;         // (k) mean . (c_j - centre), cosine and inner product
   std::vector<double> largest_;         // (k) largest |c_j - centre|_f
   std::vector<std::uint8_t> hopeless_;  // (k) can never be nearest
   AlignedVector<float> packed_, rows_, h_lo_, norm_, eps_;

@@ -73,10 +73,14 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
     }
   }
   if (metric_ == Metric::cosine) {
-    double sq = 0;
-    for (const double v : values) sq += v * v;
+    double sq = 0, lost = 0;  // Neumaier's sum: the length must not add roundings of its own
+    for (const double v : values) {
+      const double term = v * v, sum = sq + term;
+      lost += sq >= term ? (sq - sum) + term : (term - sum) + sq;
+      sq = sum;
+    }
     if (!(sq > 0)) return 0;  // points cancel: the centroid keeps its direction
-    const double norm = std::sqrt(sq);
+    const double norm = std::sqrt(sq + lost);
     for (double& v : values) v /= norm;
   }
   return write_centroid(j, values.data());
@@ -190,12 +194,14 @@ std::vector<CpuRun::Relocation> CpuRun::choose_relocations() {
     if (sums_.is_empty(j)) empty.push_back(static_cast<std::int32_t>(j));
   }
   std::vector<std::int64_t> left(static_cast<std::size_t>(k_), 0);  // positive-weight points
+  // 1 - cosine of a point on its centroid is a rounding away from zero, either way.
+  const double floor = metric_ == Metric::cosine ? 1e-12 : 0;
   std::vector<std::int64_t> rows;
   for (std::int64_t i = 0; i < n_; ++i) {
     const auto row = static_cast<std::size_t>(i);
     if (weights_ && !(weights_[i] > 0)) continue;
     ++left[static_cast<std::size_t>(labels_[row])];
-    if (metric_ == Metric::inner_product || farthest_[row] > 0) rows.push_back(i);
+    if (metric_ == Metric::inner_product || farthest_[row] > floor) rows.push_back(i);
   }
   const auto farther = [&](std::int64_t a, std::int64_t b) {
     const double da = farthest_[static_cast<std::size_t>(a)],

@@ -180,7 +180,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace warpmeans::cpu {
 
-void fill_row_kernels(std::string_view name, Kernels& table) {
+void fill_row_kernels([[maybe_unused]] std::string_view name, Kernels& table) {
   WARPMEANS_FOR_KERNEL_NAME(name, fill_rows, table);
 }
 

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <bit>
 #include <cstring>
 #include <type_traits>
 
@@ -99,9 +100,9 @@ HWY_INLINE void prefetch_far(const void* begin, std::int64_t bytes) {
 template <typename T>
 HWY_INLINE float scalar_float(T x) {
   if constexpr (std::is_same_v<T, hwy::float16_t>) {
-    return half_to_float(x.bits);
+    return half_to_float(std::bit_cast<std::uint16_t>(x));
   } else if constexpr (std::is_same_v<T, hwy::bfloat16_t>) {
-    return bfloat16_to_float(x.bits);
+    return bfloat16_to_float(std::bit_cast<std::uint16_t>(x));
   } else {
     return static_cast<float>(x);
   }

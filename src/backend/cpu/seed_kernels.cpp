@@ -199,7 +199,7 @@ HWY_AFTER_NAMESPACE();
 
 namespace warpmeans::cpu {
 
-void fill_seed_kernels(std::string_view name, Kernels& table) {
+void fill_seed_kernels([[maybe_unused]] std::string_view name, Kernels& table) {
   WARPMEANS_FOR_KERNEL_NAME(name, fill_seeds, table);
 }
 
