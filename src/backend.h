@@ -69,8 +69,9 @@ class Run {
   virtual double whole_mass() = 0;                 // waits
 
   // ---- Lloyd
-  virtual void set_centroids(
-      const MatrixView& centroids) = 0;  // (k, d); forgets labels and history
+  /// (k, d) of any dtype, rounded to the plan's; forgets labels and history. `normalize`: to unit
+  /// length first, as a cosine fit starts.
+  virtual void set_centroids(const MatrixView& centroids, bool normalize) = 0;
   virtual void set_labels(const Chunk&,
                           const std::int32_t* labels) = 0;  // (rows) instead of assign
   virtual void begin_iteration() = 0;              // half-norms, packed panels, error bounds

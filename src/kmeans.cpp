@@ -103,8 +103,10 @@ class Fit {
 
   void init_centroids(Run& run, const MemorySource& source, const double* weights, std::int64_t b,
                       int attempt) {
+    const bool normalize = options_.metric == Metric::cosine;
     if (options_.init == Init::given) {
-      run.set_centroids(options_.init_centroids.item(options_.init_centroids.batch > 1 ? b : 0));
+      run.set_centroids(options_.init_centroids.item(options_.init_centroids.batch > 1 ? b : 0),
+                        normalize);
       return;
     }
     InitRequest request{points_.rows,
@@ -123,7 +125,8 @@ class Fit {
     }
     const std::vector<std::byte> data = source.gather(rows);
     run.set_centroids(
-        MatrixView::dense(data.data(), points_.dtype, options_.n_clusters, points_.cols));
+        MatrixView::dense(data.data(), points_.dtype, options_.n_clusters, points_.cols),
+        normalize);
   }
 
   void fit_item(Run& run, std::int64_t b) {

@@ -39,12 +39,27 @@ void with_assigned(const char* who, const MatrixView& points, const MatrixView& 
     backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
       const MemorySource source(points.item(b), plan.chunk_rows);
       prepare_item(run, source, b, nullptr);
-      run.set_centroids(centroids.item(centroids.batch > 1 ? b : 0));
+      run.set_centroids(centroids.item(centroids.batch > 1 ? b : 0), false);
       run.begin_iteration();
       source.for_each([&](const Chunk& chunk) { run.assign(chunk); });
       body(run, source, b);
     });
   });
+}
+
+void assign_as(const char* who, const MatrixView& points, const MatrixView& centroids,
+               Metric metric, const AssignOutputs& outputs, const Execution& execution) {
+  with_assigned(who, points, centroids, metric, execution,
+                [&](Run& run, const ChunkSource& source, std::int64_t b) {
+                  const auto n = static_cast<std::size_t>(points.rows);
+                  const std::size_t first = static_cast<std::size_t>(b) * n;
+                  run.collect({outputs.labels.subspan(first, n), nullptr, {}});
+                  if (outputs.distances.empty()) return;
+                  double* distances = outputs.distances.data() + first;
+                  source.for_each([&](const Chunk& chunk) {
+                    run.distances(chunk, false, distances + chunk.first_row);
+                  });
+                });
 }
 
 }  // namespace
@@ -61,17 +76,7 @@ void assign(const MatrixView& points, const MatrixView& centroids, Metric metric
   };
   check("labels", outputs.labels.size());
   if (!outputs.distances.empty()) check("distances", outputs.distances.size());
-  with_assigned("assign", points, centroids, metric, execution,
-                [&](Run& run, const ChunkSource& source, std::int64_t b) {
-                  const auto n = static_cast<std::size_t>(points.rows);
-                  const std::size_t first = static_cast<std::size_t>(b) * n;
-                  run.collect({outputs.labels.subspan(first, n), nullptr, {}});
-                  if (outputs.distances.empty()) return;
-                  double* distances = outputs.distances.data() + first;
-                  source.for_each([&](const Chunk& chunk) {
-                    run.distances(chunk, false, distances + chunk.first_row);
-                  });
-                });
+  assign_as("assign", points, centroids, metric, outputs, execution);
 }
 
 Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric metric,
@@ -83,7 +88,8 @@ Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric
   Prediction prediction;
   prediction.labels.resize(size);
   prediction.distances.resize(size);
-  assign(points, centroids, metric, {prediction.labels, prediction.distances}, execution);
+  assign_as("predict", points, centroids, metric, {prediction.labels, prediction.distances},
+            execution);
   for (std::int64_t b = 0; b < points.batch; ++b) {
     // The blocks of 1024 rows that fit() sums its inertia in, so that both give the same bits.
     const double* w = weights_of_item(all_weights, points, b);
@@ -104,29 +110,36 @@ Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric
 
 Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric metric,
                  const Execution& execution) {
+  validate_points("transform", points);
+  validate_centroids("transform", "centroids", centroids, points);
   const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
-  Matrix out(dtype, points.batch, points.rows, centroids.rows);
+  const std::int64_t k = centroids.rows;
+  const std::int64_t bytes =
+      points.batch * points.rows * k * static_cast<std::int64_t>(size_of(dtype));
+  Matrix out = with_memory_errors("transform", bytes,
+                                  [&] { return Matrix(dtype, points.batch, points.rows, k); });
+  // Through a buffer of few rows, since the result may be float32.
+  const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
+  const auto write = [&](std::int64_t at, std::span<const double> distances) {
+    for (std::size_t q = 0; q < distances.size(); ++q) {
+      const double v = metric == Metric::euclidean ? std::sqrt(distances[q]) : distances[q];
+      if (dtype == DType::float64) {
+        static_cast<double*>(out.data())[at + static_cast<std::int64_t>(q)] = v;
+      } else {
+        static_cast<float*>(out.data())[at + static_cast<std::int64_t>(q)] = static_cast<float>(v);
+      }
+    }
+  };
   with_assigned("transform", points, centroids, metric, execution,
                 [&](Run& run, const ChunkSource& source, std::int64_t b) {
-                  // Through a buffer of few rows, since the result may be float32.
-                  const std::int64_t k = centroids.rows;
-                  const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
                   std::vector<double> buffer(static_cast<std::size_t>(rows * k));
                   source.for_each([&](const Chunk& chunk) {
                     for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
                       const std::int64_t count = std::min(rows, chunk.points.rows - i);
                       const std::int64_t first = chunk.first_row + i;
                       run.distances({chunk.points.row_range(i, count), first}, true, buffer.data());
-                      const auto at = (b * points.rows + first) * k;
-                      for (std::int64_t q = 0; q < count * k; ++q) {
-                        double v = buffer[static_cast<std::size_t>(q)];
-                        if (metric == Metric::euclidean) v = std::sqrt(v);
-                        if (dtype == DType::float64) {
-                          static_cast<double*>(out.data())[at + q] = v;
-                        } else {
-                          static_cast<float*>(out.data())[at + q] = static_cast<float>(v);
-                        }
-                      }
+                      write((b * points.rows + first) * k,
+                            std::span(buffer).first(static_cast<std::size_t>(count * k)));
                     }
                   });
                 });
@@ -158,7 +171,7 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
     backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
       const MemorySource source(points.item(b), plan.chunk_rows);
       prepare_item(run, source, b, weights_of_item(weights, points, b));
-      run.set_centroids(old.item(old.batch > 1 ? b : 0));
+      run.set_centroids(old.item(old.batch > 1 ? b : 0), false);
       const std::int32_t* labels = inputs.labels.data() + b * points.rows;
       source.for_each([&](const Chunk& chunk) {
         run.set_labels(chunk, labels + chunk.first_row);

@@ -58,10 +58,10 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
     const auto high = static_cast<double>(sums[f]);
     double low = static_cast<double>(sums[f] - static_cast<std::int64_t>(high));
     if (two_limbs) low += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
-    const double unit = fixed_.unit(f), mean = mean_[static_cast<std::size_t>(f)];
+    const double unit = fixed_.unit(f), mean = sum_mean_[static_cast<std::size_t>(f)];
     double& value = values[static_cast<std::size_t>(f)];
     if (metric_ == Metric::cosine) {
-      value = (high + low) / unit + weight * mean;
+      value = (high + low) / unit;
     } else if (!two_limbs) {
       value = mean + (high / weight) / unit;
     } else {
@@ -103,7 +103,7 @@ double CpuRun::inertia_from_sums(double& error) const {
         double sum = static_cast<double>(sums[f]);
         if (fixed_.limbs() == 2) sum += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
         sum /= fixed_.unit(f);
-        const double c = centroid_value(j, f) * factor, m = mean_[static_cast<std::size_t>(f)];
+        const double c = centroid_value(j, f) * factor, m = sum_mean_[static_cast<std::size_t>(f)];
         const double term = metric_ == Metric::euclidean ? (c - m) * (weight * (c - m) - 2 * sum)
                                                          : -c * (sum + weight * m);
         total += term;
@@ -247,6 +247,7 @@ void CpuRun::apply_relocations(const ChunkSource& source, const std::vector<Relo
       AccumulateArgs args;
       args.rows = rows_of({MatrixView::dense(data.data(), shape.dtype, 1, d_), move.row});
       args.rows.scale = 1;
+      args.rows.mean = sum_mean_.data();
       args.weights = weights_ ? weights_ + move.row : nullptr;
       args.units = fixed_.units();
       const std::int64_t take_away[] = {1};
@@ -324,7 +325,8 @@ double CpuRun::mean_variance() {
       }
     }
     const double sum = static_cast<double>(high) + static_cast<double>(low) * fixed.limb_unit();
-    const double offset = sum / fixed.unit(f) / n;
+    const auto uf = static_cast<std::size_t>(f);
+    const double offset = sum / fixed.unit(f) / n + (sum_mean_[uf] - mean_[uf]);
     spread -= offset * offset;
   }
   mean_variance_ = std::max(0.0, spread) / static_cast<double>(d_);

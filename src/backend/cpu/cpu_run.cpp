@@ -109,6 +109,9 @@ void CpuRun::center_on(const MatrixView& sample) {
   std::transform(mean_.begin(), mean_.end(), mean32_.begin(),
                  [](double m) { return static_cast<float>(m); });
   norm_scale_ = scale_for(largest);
+  sum_mean_ = mean_;
+  // Unit rows need no centring, and without it those that cancel do so exactly.
+  if (metric_ == Metric::cosine) std::fill(sum_mean_.begin(), sum_mean_.end(), 0.0);
 }
 
 void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const double* weights) {
@@ -248,11 +251,10 @@ void CpuRun::finish_prepare() {
   range_ = {mean_.data(), norm_scale_, largest, static_cast<double>(longest) / norm_scale_};
 }
 
-void CpuRun::set_centroids(const MatrixView& centroids) {
+void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   std::vector<double> row(static_cast<std::size_t>(d_));
   for (std::int64_t j = 0; j < k_; ++j) {
-    double norm = 1;
-    if (metric_ == Metric::cosine) norm = careful_norm(centroids, j);
+    const double norm = normalize ? careful_norm(centroids, j) : 1.0;
     for (std::int64_t f = 0; f < d_; ++f) {
       const double v = element_at(centroids.dtype, centroids.at(0, j), f);
       row[static_cast<std::size_t>(f)] = norm > 0 ? v / norm : v;
@@ -318,6 +320,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   const auto start = Clock::now();
   Rows rows = rows_of(chunk);
   rows.scale = 1;
+  rows.mean = sum_mean_.data();
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
   sums_.apply(kernels_, team_for(changed * d_ * 2), rows, weights_of(chunk), fixed_, changes_);

@@ -31,7 +31,7 @@ class CpuRun : public Run {
   std::vector<double> seed_weights() override;
   double whole_mass() override;
 
-  void set_centroids(const MatrixView& centroids) override;
+  void set_centroids(const MatrixView& centroids, bool normalize) override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration() override;
   void assign(const Chunk& chunk) override;
@@ -92,6 +92,7 @@ class CpuRun : public Run {
   double largest_weight_ = 1;
   std::vector<double> mean_;  // (d, padded)
   std::vector<float> mean32_;
+  std::vector<double> sum_mean_;   // (d, padded) what sums are about: the mean; zero for unit rows
   std::vector<double> inv_norms_;  // (n) cosine
   std::vector<float> norms_;       // (n) upper bounds of |y - mean| * norm_scale_
   double norm_scale_ = 1;

@@ -32,19 +32,12 @@ double weight_of(const std::vector<double>& weights, std::size_t i) {
   return weights.empty() ? 1.0 : weights[i];
 }
 
-std::vector<double> divided(std::vector<double> row, double by) {
-  for (double& v : row) v /= by;
-  return row;
-}
-
-/// Without overflow or underflow.
-double norm(const std::vector<double>& row) {
-  double largest = 0;
-  for (const double v : row) largest = std::max(largest, std::fabs(v));
-  if (largest == 0) return 0;
+/// Without overflow or underflow, which the exponents of long double do not know.
+template <class T>
+long double norm(const std::vector<T>& row) {
   long double sum = 0;
-  for (const double v : row) sum += static_cast<long double>(v / largest) * (v / largest);
-  return largest * static_cast<double>(std::sqrt(sum));
+  for (const long double v : row) sum += v * v;
+  return std::sqrt(sum);
 }
 
 /// Of rows that are compared() already.
@@ -57,23 +50,26 @@ double score_of_compared(const std::vector<double>& a, const std::vector<double>
   return sum;
 }
 
-/// The mean of the members of cluster j (cosine: normalised), in extended precision.
+/// The mean of the members (cosine: of their unit rows, made a unit row), rounded once: it judges
+/// roundings, so it has none of its own.
 std::vector<double> mean_of(const Table& points, const std::vector<std::size_t>& members,
                             const std::vector<double>& weights, const std::vector<double>& old,
                             Metric metric) {
   std::vector<long double> sum(old.size(), 0.0L);
   long double total = 0;
   for (const std::size_t i : members) {
-    const std::vector<double> y = compared(points[i], metric);
     const long double w = weight_of(weights, i);
-    for (std::size_t f = 0; f < sum.size(); ++f) sum[f] += w * y[f];
+    const long double length = metric == Metric::cosine ? norm(points[i]) : 1;
+    for (std::size_t f = 0; f < sum.size(); ++f) {
+      if (length > 0) sum[f] += w * (points[i][f] / length);
+    }
     total += w;
   }
+  if (metric == Metric::cosine) total = norm(sum);
+  if (total == 0) return old;
   std::vector<double> mean(old.size());
   for (std::size_t f = 0; f < sum.size(); ++f) mean[f] = static_cast<double>(sum[f] / total);
-  if (metric != Metric::cosine) return mean;
-  const double length = norm(mean);
-  return length > 0 ? divided(mean, length) : old;
+  return mean;
 }
 
 /// For each empty cluster the point that moves there; -1: none is left.
@@ -127,8 +123,12 @@ Table read(const MatrixView& view, std::int64_t item) {
 
 std::vector<double> compared(const std::vector<double>& x, Metric metric) {
   if (metric != Metric::cosine) return x;
-  const double length = norm(x);
-  return length > 0 ? divided(x, length) : std::vector<double>(x.size(), 0.0);
+  const long double length = norm(x);
+  std::vector<double> unit(x.size(), 0.0);
+  for (std::size_t f = 0; f < x.size(); ++f) {
+    if (length > 0) unit[f] = static_cast<double>(x[f] / length);
+  }
+  return unit;
 }
 
 double score(const std::vector<double>& x, const std::vector<double>& c, Metric metric) {

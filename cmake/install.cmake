@@ -1,0 +1,29 @@
+# Installs the library, its headers and what find_package(warpmeans) and pkg-config read.
+include(CMakePackageConfigHelpers)
+set(WARPMEANS_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/warpmeans)
+
+target_compile_features(warpmeans PUBLIC cxx_std_20)  # the headers use std::span
+set_target_properties(warpmeans PROPERTIES
+  VERSION ${PROJECT_VERSION}
+  SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+install(TARGETS warpmeans EXPORT warpmeans
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR})
+if(BUILD_SHARED_LIBS AND TARGET warpmeans_cli)
+  set_target_properties(warpmeans_cli PROPERTIES INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
+endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/warpmeans
+  DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+install(EXPORT warpmeans NAMESPACE warpmeans:: FILE warpmeansTargets.cmake
+  DESTINATION ${WARPMEANS_CMAKE_DIR})
+
+configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/warpmeansConfig.cmake.in
+  warpmeansConfig.cmake INSTALL_DESTINATION ${WARPMEANS_CMAKE_DIR})
+write_basic_package_version_file(warpmeansConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+# Relative, so that `cmake --install --prefix` and moved trees work.
+file(RELATIVE_PATH WARPMEANS_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+configure_file(${CMAKE_CURRENT_LIST_DIR}/warpmeans.pc.in warpmeans.pc @ONLY)
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/warpmeansConfig.cmake
+  ${CMAKE_CURRENT_BINARY_DIR}/warpmeansConfigVersion.cmake DESTINATION ${WARPMEANS_CMAKE_DIR})
+install(FILES ${CMAKE_CURRENT_BINARY_DIR}/warpmeans.pc
+  DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

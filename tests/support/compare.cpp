@@ -1,0 +1,127 @@
+#include "support/compare.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <gtest/gtest.h>
+#include <warpmeans/steps.h>
+
+namespace warpmeans::test {
+namespace {
+
+double sq_norm(const std::vector<double>& row) {
+  double sum = 0;
+  for (const double v : row) sum += v * v;
+  return sum;
+}
+
+/// The unit in the last place of a float of this magnitude.
+double ulp(double magnitude, DType dtype) {
+  const bool twice = dtype == DType::float64;
+  const int exponent = magnitude > 0 ? std::ilogb(magnitude) : -2000;
+  return std::ldexp(1.0, std::max(exponent, twice ? -1022 : -126) - (twice ? 52 : 23));
+}
+
+}  // namespace
+
+std::vector<std::string> forced_kernels() { return {"avx512", "avx2", "portable"}; }
+
+void expect_labels(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                   std::span<const std::int32_t> labels) {
+  EXPECT_EQ(wrong_labels(reference::read(points), reference::read(centroids), metric, labels), 0)
+      << "of " << points.rows << " labels, " << name_of(points.dtype) << " d=" << points.cols
+      << " k=" << centroids.rows << " " << name_of(metric);
+}
+
+bool kernel_available(const std::string& name) {
+  const float point = 1;
+  std::int32_t label = 0;
+  Execution execution;
+  execution.kernel = name;
+  const MatrixView view = MatrixView::dense(&point, DType::float32, 1, 1);
+  try {
+    assign(view, view, Metric::euclidean, {{&label, 1}, {}}, execution);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::unsupported) return false;
+    throw;
+  }
+  return true;
+}
+
+std::int64_t wrong_labels(const reference::Table& points, const reference::Table& centroids,
+                          Metric metric, std::span<const std::int32_t> labels) {
+  const std::vector<std::int32_t> nearest = reference::assign(points, centroids, metric);
+  std::int64_t wrong = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const std::int32_t want = nearest[i], got = labels[i];
+    if (got == want) continue;
+    if (got < 0 || static_cast<std::size_t>(got) >= centroids.size()) {
+      ++wrong;
+      continue;
+    }
+    const auto& a = centroids[static_cast<std::size_t>(want)];
+    const auto& b = centroids[static_cast<std::size_t>(got)];
+    // Of equal centroids the first wins, however the scores were rounded.
+    if (std::find(centroids.begin(), centroids.begin() + got, b) != centroids.begin() + got) {
+      ++wrong;
+      continue;
+    }
+    const double size =
+        metric == Metric::cosine ? 2 : sq_norm(points[i]) + std::max(sq_norm(a), sq_norm(b));
+    const double gap =
+        std::fabs(reference::score(points[i], a, metric) - reference::score(points[i], b, metric));
+    wrong += !(gap <= 1e-12 * size);
+  }
+  return wrong;
+}
+
+double centroid_error_ulps(const reference::Table& points, const reference::Table& want,
+                           const reference::Table& got, Metric metric, DType centroid_dtype) {
+  reference::Table rows;
+  for (const auto& row : points) rows.push_back(reference::compared(row, metric));
+  double worst = 0;
+  for (std::size_t f = 0; f < want[0].size(); ++f) {
+    double largest = 0;
+    for (const auto& row : rows) largest = std::max(largest, std::fabs(row[f]));
+    for (std::size_t j = 0; j < want.size(); ++j) {
+      const double gap = std::fabs(want[j][f] - got[j][f]);
+      // No value can be nearer than half its own unit: a unit mean may be longer than its rows.
+      if (gap == 0) continue;
+      worst = std::max(worst, gap / ulp(std::max(largest, std::fabs(want[j][f])), centroid_dtype));
+    }
+  }
+  return worst;
+}
+
+void expect_centroids(const MatrixView& points, const Matrix& got, const reference::Table& want,
+                      Metric metric, std::int64_t item) {
+  EXPECT_LE(centroid_error_ulps(reference::read(points, item), want, table_of(got, item), metric,
+                                got.dtype()),
+            allowed_ulps(got.dtype(), metric))
+      << name_of(points.dtype) << " d=" << points.cols << " k=" << got.rows() << " "
+      << name_of(metric);
+}
+
+double allowed_ulps(DType centroid_dtype, Metric metric) {
+  return centroid_dtype == DType::float64 && metric == Metric::cosine ? 2 : 1;
+}
+
+bool nearly_equal(double got, double want, double scale) {
+  return std::fabs(got - want) <= 1e-9 * std::fabs(want) + 1e-14 * scale;
+}
+
+double inertia_scale(const reference::Table& points, const std::vector<double>& weights,
+                     Metric metric) {
+  double scale = 0;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    scale += (weights.empty() ? 1.0 : weights[i]) *
+             (metric == Metric::cosine ? 1.0 : sq_norm(points[i]));
+  }
+  return scale;
+}
+
+reference::Table table_of(const Matrix& centroids, std::int64_t item) {
+  return reference::read(centroids.view(), item);
+}
+
+}  // namespace warpmeans::test

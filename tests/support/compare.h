@@ -1,0 +1,45 @@
+// Comparison with the oracle, as exact as docs/contract.md promises and no looser.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include <warpmeans/kmeans.h>
+
+#include "backend/reference/reference.h"
+
+namespace warpmeans::test {
+
+/// Names for Execution::kernel; a machine may lack some: kernel_available says so.
+std::vector<std::string> forced_kernels();
+bool kernel_available(const std::string& name);
+
+/// How many labels are neither the oracle's nor tied with them to 1e-12 of |x|^2 + |c|^2, or are a
+/// later one of equal centroids.
+std::int64_t wrong_labels(const reference::Table& points, const reference::Table& centroids,
+                          Metric metric, std::span<const std::int32_t> labels);
+
+/// EXPECTs no wrong labels for one batch item, the points and centroids as a caller has them.
+void expect_labels(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                   std::span<const std::int32_t> labels);
+
+/// The largest difference, in units in the last place (of the centroid dtype) of the largest
+/// magnitude that the feature has among the rows compared (or of the value, if that is larger).
+double centroid_error_ulps(const reference::Table& points, const reference::Table& want,
+                           const reference::Table& got, Metric metric, DType centroid_dtype);
+/// docs/contract.md: one; two for the renormalised float64 centroids of cosine.
+double allowed_ulps(DType centroid_dtype, Metric metric);
+/// EXPECTs no larger error than allowed of one batch item's centroids.
+void expect_centroids(const MatrixView& points, const Matrix& got, const reference::Table& want,
+                      Metric metric = Metric::euclidean, std::int64_t item = 0);
+
+/// Equal to 1e-9, or to the roundings of a float64 sum of `scale`.
+bool nearly_equal(double got, double want, double scale);
+/// Sum of w |x|^2 (cosine: of w): what an inertia's roundings are relative to.
+double inertia_scale(const reference::Table& points, const std::vector<double>& weights,
+                     Metric metric);
+
+reference::Table table_of(const Matrix& centroids, std::int64_t item = 0);
+
+}  // namespace warpmeans::test
