@@ -28,11 +28,15 @@ void expect_labels(const MatrixView& points, const MatrixView& centroids, Metric
 /// magnitude that the feature has among the rows compared (or of the value, if that is larger).
 double centroid_error_ulps(const reference::Table& points, const reference::Table& want,
                            const reference::Table& got, Metric metric, DType centroid_dtype);
-/// docs/contract.md: one; two for the renormalised float64 centroids of cosine.
-double allowed_ulps(DType centroid_dtype, Metric metric);
-/// EXPECTs no larger error than allowed of one batch item's centroids.
+/// How much longer the longest sum of unit rows would be if none cancelled; see docs/contract.md.
+double cancellation(const reference::Table& points, const std::vector<std::int32_t>& labels,
+                    const std::vector<double>& weights, std::size_t n_clusters);
+/// docs/contract.md: one; three in float64 for weighted points, and for cosine (times
+/// `cancellation`).
+double allowed_ulps(DType centroid_dtype, Metric metric, bool weighted);
+/// EXPECTs an error of at most `allowed` units of one batch item's centroids.
 void expect_centroids(const MatrixView& points, const Matrix& got, const reference::Table& want,
-                      Metric metric = Metric::euclidean, std::int64_t item = 0);
+                      Metric metric = Metric::euclidean, std::int64_t item = 0, double allowed = 1);
 
 /// Equal to 1e-9, or to the roundings of a float64 sum of `scale`.
 bool nearly_equal(double got, double want, double scale);

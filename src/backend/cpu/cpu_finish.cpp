@@ -58,7 +58,7 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
     const auto high = static_cast<double>(sums[f]);
     double low = static_cast<double>(sums[f] - static_cast<std::int64_t>(high));
     if (two_limbs) low += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
-    const double unit = fixed_.unit(f), mean = sum_mean_[static_cast<std::size_t>(f)];
+    const double unit = fixed_.unit(f), mean = sum_centre_[static_cast<std::size_t>(f)];
     double& value = values[static_cast<std::size_t>(f)];
     if (metric_ == Metric::cosine) {
       value = (high + low) / unit;
@@ -79,31 +79,38 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
       lost += sq >= term ? (sq - sum) + term : (term - sum) + sq;
       sq = sum;
     }
-    if (!(sq > 0)) return 0;  // points cancel: the centroid keeps its direction
     const double norm = std::sqrt(sq + lost);
+    if (!(norm > 1e-12 * weight)) return 0;  // points cancel: the centroid keeps its direction
     for (double& v : values) v /= norm;
   }
   return write_centroid(j, values.data());
 }
 
-/// sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
-/// the point centred on and S the cluster's sum about it; the other metrics likewise.
+/// A feature's sum over a cluster, in the caller's units.
+double CpuRun::sum_value(std::int64_t j, std::int64_t f) const {
+  const std::int64_t* sums = sums_.row(j);
+  double sum = static_cast<double>(sums[f]);
+  if (fixed_.limbs() == 2) {
+    sum += static_cast<double>(sums[round_up(d_, kFeaturePad) + f]) * fixed_.limb_unit();
+  }
+  return sum / fixed_.unit(f);
+}
+
+/// Sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
+/// what the sums are about and S a cluster's sum; the other metrics likewise.
 double CpuRun::inertia_from_sums(double& error) const {
-  const std::int64_t padded = round_up(d_, kFeaturePad);
   std::vector<double> part(static_cast<std::size_t>(k_)), size(static_cast<std::size_t>(k_));
   const auto team = team_for(k_ * d_ * 4);
   team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
       if (sums_.points_of(j) == 0) continue;
       const double weight = sums_.weight_of(j, fixed_);
-      const std::int64_t* sums = sums_.row(j);
       const double factor = metric_ == Metric::cosine ? panels_.exact().inv_norm[j] : 1.0;
       double total = 0, magnitude = 0;
       for (std::int64_t f = 0; f < d_; ++f) {
-        double sum = static_cast<double>(sums[f]);
-        if (fixed_.limbs() == 2) sum += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
-        sum /= fixed_.unit(f);
-        const double c = centroid_value(j, f) * factor, m = sum_mean_[static_cast<std::size_t>(f)];
+        const double sum = sum_value(j, f);
+        const double c = centroid_value(j, f) * factor,
+                     m = sum_centre_[static_cast<std::size_t>(f)];
         const double term = metric_ == Metric::euclidean ? (c - m) * (weight * (c - m) - 2 * sum)
                                                          : -c * (sum + weight * m);
         total += term;
@@ -118,7 +125,18 @@ double CpuRun::inertia_from_sums(double& error) const {
   });
   double inertia = ordered_sum(part), magnitude = ordered_sum(size);
   if (metric_ == Metric::euclidean) {
-    const double scatter = ordered_sum(scatter_blocks_) / (norm_scale_ * norm_scale_);
+    // The scatter is known about the mean; the sums of all clusters take it to m.
+    double scatter = ordered_sum(scatter_blocks_) / (norm_scale_ * norm_scale_);
+    double weight = 0;
+    for (std::int64_t j = 0; j < k_; ++j) weight += sums_.weight_of(j, fixed_);
+    for (std::int64_t f = 0; f < d_; ++f) {
+      const auto uf = static_cast<std::size_t>(f);
+      const double apart = mean_[uf] - sum_centre_[uf];
+      double sum = 0;
+      for (std::int64_t j = 0; j < k_; ++j) sum += sum_value(j, f);
+      scatter += apart * (2 * sum - weight * apart);
+      magnitude += std::fabs(apart) * (2 * std::fabs(sum) + weight * std::fabs(apart));
+    }
     inertia += scatter;
     magnitude += scatter;
   }
@@ -247,7 +265,7 @@ void CpuRun::apply_relocations(const ChunkSource& source, const std::vector<Relo
       AccumulateArgs args;
       args.rows = rows_of({MatrixView::dense(data.data(), shape.dtype, 1, d_), move.row});
       args.rows.scale = 1;
-      args.rows.mean = sum_mean_.data();
+      args.rows.mean = sum_centre_.data();
       args.weights = weights_ ? weights_ + move.row : nullptr;
       args.units = fixed_.units();
       const std::int64_t take_away[] = {1};
@@ -269,10 +287,11 @@ void CpuRun::apply_relocations(const ChunkSource& source, const std::vector<Relo
     const std::int64_t row[] = {move.row};
     const std::vector<std::byte> data = source.gather(row);
     std::vector<double> values(static_cast<std::size_t>(d_));
-    const double factor =
-        metric_ == Metric::cosine ? inv_norms_[static_cast<std::size_t>(move.row)] : 1.0;
+    const double length =
+        metric_ == Metric::cosine ? lengths_[static_cast<std::size_t>(move.row)] : 1.0;
     for (std::int64_t f = 0; f < d_; ++f) {
-      values[static_cast<std::size_t>(f)] = element_at(shape.dtype, data.data(), f) * factor;
+      values[static_cast<std::size_t>(f)] =
+          element_at(shape.dtype, data.data(), f) / (length > 0 ? length : 1.0);
     }
     shifts_[static_cast<std::size_t>(move.to)] = write_centroid(move.to, values.data());
   }
@@ -326,7 +345,7 @@ double CpuRun::mean_variance() {
     }
     const double sum = static_cast<double>(high) + static_cast<double>(low) * fixed.limb_unit();
     const auto uf = static_cast<std::size_t>(f);
-    const double offset = sum / fixed.unit(f) / n + (sum_mean_[uf] - mean_[uf]);
+    const double offset = sum / fixed.unit(f) / n + (sum_centre_[uf] - mean_[uf]);
     spread -= offset * offset;
   }
   mean_variance_ = std::max(0.0, spread) / static_cast<double>(d_);

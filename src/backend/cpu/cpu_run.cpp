@@ -59,7 +59,7 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
   labels_.resize(static_cast<std::size_t>(n_));
-  if (metric_ == Metric::cosine) inv_norms_.resize(static_cast<std::size_t>(n_));
+  if (metric_ == Metric::cosine) lengths_.resize(static_cast<std::size_t>(n_));
   centroids_.resize(static_cast<std::size_t>(k_ * d_) * size_of(plan_.problem.centroid_dtype()));
   mean_.resize(padded);
   mean32_.resize(padded);
@@ -78,7 +78,7 @@ Rows CpuRun::rows_of(const Chunk& chunk) const {
   rows.d = d_;
   rows.mean = mean_.data();
   rows.mean32 = mean32_.data();
-  rows.inv_norm = metric_ == Metric::cosine ? inv_norms_.data() + chunk.first_row : nullptr;
+  rows.lengths = metric_ == Metric::cosine ? lengths_.data() + chunk.first_row : nullptr;
   rows.scale = norm_scale_;
   rows.wide = wide_;
   return rows;
@@ -109,9 +109,6 @@ void CpuRun::center_on(const MatrixView& sample) {
   std::transform(mean_.begin(), mean_.end(), mean32_.begin(),
                  [](double m) { return static_cast<float>(m); });
   norm_scale_ = scale_for(largest);
-  sum_mean_ = mean_;
-  // Unit rows need no centring, and without it those that cancel do so exactly.
-  if (metric_ == Metric::cosine) std::fill(sum_mean_.begin(), sum_mean_.end(), 0.0);
 }
 
 void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const double* weights) {
@@ -127,11 +124,11 @@ void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const doubl
   seeding_.reset();
 }
 
-void CpuRun::fill_inv_norms(const Chunk& chunk) {
+void CpuRun::fill_lengths(const Chunk& chunk) {
   const std::vector<double> zeros(mean_.size(), 0.0);
   Rows rows = rows_of(chunk);
   rows.mean = zeros.data();
-  rows.inv_norm = nullptr;
+  rows.lengths = nullptr;
   rows.scale = 1;
   team_for(chunk.points.rows * d_)
       .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
@@ -144,8 +141,7 @@ void CpuRun::fill_inv_norms(const Chunk& chunk) {
           const double sq = sq_norms[i - begin];
           const bool safe = sq > 1e-280 && sq < 1e280;
           const double norm = safe ? std::sqrt(sq) : careful_norm(chunk.points, i);
-          inv_norms_[static_cast<std::size_t>(chunk.first_row + i)] =
-              norm > 0 && std::isfinite(norm) ? 1 / norm : 0;
+          lengths_[static_cast<std::size_t>(chunk.first_row + i)] = std::isfinite(norm) ? norm : 0;
         }
       });
 }
@@ -164,7 +160,7 @@ void CpuRun::note_bad_value(const Chunk& chunk, std::int64_t first, std::int64_t
 }
 
 void CpuRun::prepare(const Chunk& chunk) {
-  if (metric_ == Metric::cosine) fill_inv_norms(chunk);
+  if (metric_ == Metric::cosine) fill_lengths(chunk);
   const std::int64_t rows = chunk.points.rows;
   const Team& team = team_for(rows * d_);
   const auto workers = static_cast<std::size_t>(team.threads());
@@ -213,6 +209,23 @@ void CpuRun::prepare(const Chunk& chunk) {
   }
 }
 
+/// What the integer sums are about: the middle of each feature's range, which no order of the
+/// points can change, so that neither can it change a bit of a centroid. Unit rows need no
+/// centring, and without it those that cancel do so exactly.
+void CpuRun::choose_sum_centre() {
+  sum_centre_.assign(mean_.size(), 0.0);
+  magnitudes_.assign(static_cast<std::size_t>(d_), 1.0 + kUnitRowError);
+  if (metric_ == Metric::cosine) return;
+  const DType dtype = plan_.problem.dtype;
+  for (std::size_t f = 0; f < magnitudes_.size(); ++f) {
+    double centre = min_[f] / 2 + max_[f] / 2;
+    if (dtype == DType::uint8 || dtype == DType::int8) centre = std::nearbyint(centre);
+    if (dtype != DType::float64) centre = static_cast<double>(static_cast<float>(centre));
+    sum_centre_[f] = centre;
+    magnitudes_[f] = std::max(max_[f] - centre, centre - min_[f]);
+  }
+}
+
 void CpuRun::finish_prepare() {
   if (bad_row_ >= 0) {
     const char* what = std::isnan(bad_value_) ? "NaN" : bad_value_ > 0 ? "Inf" : "-Inf";
@@ -222,14 +235,13 @@ void CpuRun::finish_prepare() {
                     (plan_.problem.batch > 1 ? " of batch item " + std::to_string(item_) : "") +
                     "; every value must be finite");
   }
-  magnitudes_.resize(static_cast<std::size_t>(d_));
+  choose_sum_centre();
   double largest = 0;
   for (std::size_t f = 0; f < magnitudes_.size(); ++f) {
     const double m = mean_[f];
-    magnitudes_[f] = metric_ == Metric::cosine
-                         ? 1 + std::fabs(m) + kUnitRowError
-                         : std::max(std::fabs(max_[f] - m), std::fabs(min_[f] - m));
-    largest = std::max(largest, magnitudes_[f]);
+    largest = std::max(largest, metric_ == Metric::cosine
+                                    ? 1 + std::fabs(m) + kUnitRowError
+                                    : std::max(std::fabs(max_[f] - m), std::fabs(min_[f] - m)));
   }
   fixed_.choose(plan_, magnitudes_, largest_weight_);
   if (weights_) {
@@ -320,7 +332,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   const auto start = Clock::now();
   Rows rows = rows_of(chunk);
   rows.scale = 1;
-  rows.mean = sum_mean_.data();
+  rows.mean = sum_centre_.data();
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
   sums_.apply(kernels_, team_for(changed * d_ * 2), rows, weights_of(chunk), fixed_, changes_);
@@ -352,7 +364,7 @@ void CpuRun::begin_seeding(const ChunkSource& source) {
   data.layout = rows_of(Chunk{source.chunk(0).points, 0});
   data.norms = norms_.data();
   data.weights = weights_;
-  data.inv_norms = metric_ == Metric::cosine ? inv_norms_.data() : nullptr;
+  data.lengths = metric_ == Metric::cosine ? lengths_.data() : nullptr;
   data.metric = metric_;
   data.range = range_;
   data.n = n_;

@@ -66,17 +66,19 @@ class CpuRun : public Run {
   const double* weights_of(const Chunk& chunk) const {
     return weights_ ? weights_ + chunk.first_row : nullptr;
   }
-  void fill_inv_norms(const Chunk& chunk);
+  void fill_lengths(const Chunk& chunk);
   void note_bad_value(const Chunk& chunk, std::int64_t first, std::int64_t count);
   void center_on(const MatrixView& sample);
   double inertia_from_sums(double& error) const;
   double mean_variance();
+  void choose_sum_centre();
   const Team& team_for(std::int64_t work) const { return work < kSerialWork ? alone_ : team_; }
   std::vector<Relocation> choose_relocations();
   void apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves);
   void update_centroids(const ChunkSource& source);
   double write_mean(std::int64_t j, const std::int64_t* sums, double weight);
   double write_centroid(std::int64_t j, const double* values);
+  double sum_value(std::int64_t j, std::int64_t f) const;
   double centroid_value(std::int64_t j, std::int64_t f) const;
   double to_distance(double score) const;
 
@@ -92,9 +94,9 @@ class CpuRun : public Run {
   double largest_weight_ = 1;
   std::vector<double> mean_;  // (d, padded)
   std::vector<float> mean32_;
-  std::vector<double> sum_mean_;   // (d, padded) what sums are about: the mean; zero for unit rows
-  std::vector<double> inv_norms_;  // (n) cosine
-  std::vector<float> norms_;       // (n) upper bounds of |y - mean| * norm_scale_
+  std::vector<double> sum_centre_;  // (d, padded) what the sums are about
+  std::vector<double> lengths_;     // (n) cosine
+  std::vector<float> norms_;        // (n) upper bounds of |y - mean| * norm_scale_
   double norm_scale_ = 1;
   bool wide_ = false;
   std::vector<double> min_, max_;       // (d)

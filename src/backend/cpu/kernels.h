@@ -20,18 +20,22 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
 }
 
 /// Rows as the caller gave them, and the map to what the screen sees:
-/// y' = (x * inv_norm - mean) * scale, with scale a power of two.
+/// y' = (x / length - mean) * scale, with scale a power of two.
 struct Rows {
   const void* data = nullptr;
   DType dtype = DType::float32;
   std::int64_t stride = 0;  // elements
   std::int64_t d = 0;
-  const double* mean = nullptr;      // (d, padded)
-  const float* mean32 = nullptr;     // the same values; exact unless wide
-  const double* inv_norm = nullptr;  // (rows) of the cosine metric; null otherwise
+  const double* mean = nullptr;     // (d, padded)
+  const float* mean32 = nullptr;    // the same values; exact unless wide
+  const double* lengths = nullptr;  // (rows) |x| of the cosine metric; null otherwise
   double scale = 1;
   bool wide = false;  // subtract in float64: float64 points, unit rows, extremes
 
+  /// What makes row i a unit row; a zero row stays zero.
+  double unit_factor(std::int64_t i) const {
+    return !lengths ? 1.0 : lengths[i] > 0 ? 1.0 / lengths[i] : 0.0;
+  }
   const void* row(std::int64_t i) const {
     return static_cast<const char*>(data) + i * stride * static_cast<std::int64_t>(size_of(dtype));
   }

@@ -19,7 +19,7 @@ HWY_INLINE double sq_norm_t(const Rows& rows, std::int64_t i, bool& finite) {
   const DD dd;
   const T* row = static_cast<const T*>(rows.row(i));
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
-  const VD factor = hn::Set(dd, rows.inv_norm ? rows.inv_norm[i] : 1.0);
+  const VD factor = hn::Set(dd, rows.unit_factor(i));
   const VD scale = hn::Set(dd, rows.scale);
   const VD largest = hn::Set(dd, std::numeric_limits<double>::max());
   EightSums sums;
@@ -125,12 +125,16 @@ HWY_NOINLINE void accumulate_t(const AccumulateArgs& args) {
     const std::int64_t i = args.entries[e] >> 1;
     const bool take_away = args.entries[e] & 1;
     const T* row = static_cast<const T*>(args.rows.row(i));
-    const VD factor = hn::Set(dd, args.rows.inv_norm ? args.rows.inv_norm[i] : 1.0);
+    // Divided, not multiplied by a reciprocal: opposite rows then cancel exactly.
+    const bool unit_rows = args.rows.lengths != nullptr;
+    const double length = unit_rows ? args.rows.lengths[i] : 1.0;
+    const VD divisor = hn::Set(dd, length > 0 ? length : 1.0);
     const VD weight = hn::Set(dd, args.weights ? args.weights[i] : 1.0);
     // -(v - m) = m - v: the same integers with the sign turned, still exact modulo 2^64.
     const VI sign = hn::Set(di, take_away ? -1 : 0);
     for_each_vector(row, d, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
-      const VD y = hn::Sub(hn::Mul(load_double(dd, p), factor), hn::LoadU(dd, args.rows.mean + f));
+      const VD x = load_double(dd, p);
+      const VD y = hn::Sub(unit_rows ? hn::Div(x, divisor) : x, hn::LoadU(dd, args.rows.mean + f));
       const VD t = hn::Mul(hn::Mul(y, weight), hn::LoadU(dd, args.units.unit + f));
       const VD rounded = hn::Add(t, magic);
       VI q = hn::Sub(hn::BitCast(di, rounded), magic_bits);

@@ -129,7 +129,7 @@ HWY_INLINE void screen_part_t(const Rows& rows, std::int64_t i, std::int64_t f0,
     const DD dd;
     const hn::Rebind<float, DD> single;
     const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
-    const VD factor = hn::Set(dd, rows.inv_norm ? rows.inv_norm[i] : 1.0);
+    const VD factor = hn::Set(dd, rows.unit_factor(i));
     const VD scale = hn::Set(dd, rows.scale);
     const double* mean = rows.mean + f0;
     for_each_vector(row, count, lanes, [&](const T* p, std::int64_t f) HWY_ATTR {
@@ -215,7 +215,7 @@ HWY_NOINLINE void exact_scores_tc(const Rows& rows, std::int64_t i, const ExactC
     } else {
       const double dot = exact_score_t<T, C, Metric::inner_product>(row, c, exact.d, rows.scale);
       out[q] =
-          exact.metric == Metric::cosine ? -(dot * exact.inv_norm[j]) * rows.inv_norm[i] : -dot;
+          exact.metric == Metric::cosine ? -(dot * exact.inv_norm[j]) * rows.unit_factor(i) : -dot;
     }
   }
 }

@@ -38,7 +38,7 @@ void seed_dots(const Rows& rows, std::int64_t row, const float* seeds, std::int6
   const auto element_bytes = static_cast<std::int64_t>(size_of(rows.dtype));
   std::fill(dots, dots + n, 0.0f);
   Rows part = rows;
-  if (rows.inv_norm) part.inv_norm = rows.inv_norm + row;
+  if (rows.lengths) part.lengths = rows.lengths + row;
   for (std::int64_t f = 0; f < rows.d; f += kChunk) {
     part.d = std::min(kChunk, rows.d - f);
     part.data = static_cast<const char*>(rows.row(row)) + f * element_bytes;
@@ -116,7 +116,7 @@ HWY_NOINLINE void sketch_row_t(const Rows& rows, std::int64_t i, const double* a
   const DD dd;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
   const std::int64_t d_padded = round_up(rows.d, kFeaturePad);
-  const VD factor = hn::Set(dd, rows.inv_norm ? rows.inv_norm[i] : 1.0);
+  const VD factor = hn::Set(dd, rows.unit_factor(i));
   const VD scale = hn::Set(dd, rows.scale);
   VD along[kSketchAxes], square = hn::Zero(dd);
   for (auto& sum : along) sum = hn::Zero(dd);
@@ -150,8 +150,8 @@ HWY_INLINE double sq_distance_t(const Rows& ra, std::int64_t a, const Rows& rb, 
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
   const T* x = static_cast<const T*>(ra.row(a));
   const T* y = static_cast<const T*>(rb.row(b));
-  const VD fx = hn::Set(dd, ra.inv_norm ? ra.inv_norm[a] : 1.0);
-  const VD fy = hn::Set(dd, rb.inv_norm ? rb.inv_norm[b] : 1.0);
+  const VD fx = hn::Set(dd, ra.unit_factor(a));
+  const VD fy = hn::Set(dd, rb.unit_factor(b));
   const VD scale = hn::Set(dd, ra.scale);
   EightSums sums;
   alignas(64) T y_tail[8];

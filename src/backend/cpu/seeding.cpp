@@ -43,7 +43,7 @@ Rows Seeding::Trials::view(const Rows& layout) const {
   Rows rows = layout;
   rows.data = data.data();
   rows.stride = layout.d;
-  rows.inv_norm = inv_norms.empty() ? nullptr : inv_norms.data();
+  rows.lengths = lengths.empty() ? nullptr : lengths.data();
   return rows;
 }
 
@@ -62,7 +62,7 @@ Rows Seeding::rows_of(const Chunk& chunk) const {
   Rows rows = data_.layout;
   rows.data = chunk.points.data;
   rows.stride = chunk.points.row_stride;
-  rows.inv_norm = data_.inv_norms ? data_.inv_norms + chunk.first_row : nullptr;
+  rows.lengths = data_.lengths ? data_.lengths + chunk.first_row : nullptr;
   return rows;
 }
 
@@ -111,9 +111,9 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
   const auto count = static_cast<std::int64_t>(rows.size());
   trials_.rows.assign(rows.begin(), rows.end());
   trials_.data = data_.source->gather(rows);
-  trials_.inv_norms.clear();
-  if (data_.inv_norms) {
-    for (const std::int64_t row : rows) trials_.inv_norms.push_back(data_.inv_norms[row]);
+  trials_.lengths.clear();
+  if (data_.lengths) {
+    for (const std::int64_t row : rows) trials_.lengths.push_back(data_.lengths[row]);
   }
   if (trials_.screen.size() < count * d_padded_) trials_.screen.resize(count * d_padded_);
   trials_.norms.resize(rows.size());
@@ -140,7 +140,7 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
 
 /// Squared distance of two points from their norms and float32 dot product, from below.
 double Seeding::distance_bound(double norm, double trial_norm, double dot) const {
-  const double unit_error = data_.inv_norms ? kUnitRowError * data_.layout.scale : 0;
+  const double unit_error = data_.lengths ? kUnitRowError * data_.layout.scale : 0;
   return (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) - 2 * dot -
          2 * static_cast<double>(alpha_) * norm * trial_norm - 4 * unit_error * (norm + trial_norm);
 }
@@ -183,10 +183,10 @@ void Seeding::choose_axes() {
   Rows rows = data_.layout;
   rows.data = bytes.data();
   rows.stride = rows.d;
-  std::vector<double> inv_norms;
-  if (data_.inv_norms) {
-    for (const std::int64_t row : sampled) inv_norms.push_back(data_.inv_norms[row]);
-    rows.inv_norm = inv_norms.data();
+  std::vector<double> lengths;
+  if (data_.lengths) {
+    for (const std::int64_t row : sampled) lengths.push_back(data_.lengths[row]);
+    rows.lengths = lengths.data();
   }
   std::vector<float> row(padded);
   for (int turn = 0; turn < 3; ++turn) {
@@ -420,7 +420,7 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
   identity.mean = zeros.data();
   const std::vector<float> zeros32(static_cast<std::size_t>(d_padded_), 0.0f);
   identity.mean32 = zeros32.data();
-  identity.inv_norm = nullptr;
+  identity.lengths = nullptr;
   identity.scale = 1;
   identity.wide = false;
   if (wide) {
@@ -435,7 +435,7 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
   }
   ExactCentroids exact{values.data(),
                        wide ? DType::float64 : DType::float32,
-                       data_.inv_norms ? Metric::cosine : Metric::euclidean,
+                       data_.lengths ? Metric::cosine : Metric::euclidean,
                        count,
                        data_.layout.d,
                        nullptr};

@@ -19,10 +19,10 @@ struct SeedingData {
   const Kernels* kernels = nullptr;
   const Team* team = nullptr;
   const ChunkSource* source = nullptr;
-  Rows layout;                        // all but the data of a chunk; scale is that of the distances
-  const float* norms = nullptr;       // (n) upper bounds of |y'|
-  const double* weights = nullptr;    // (n) or null
-  const double* inv_norms = nullptr;  // (n) or null
+  Rows layout;                      // all but the data of a chunk; scale is that of the distances
+  const float* norms = nullptr;     // (n) upper bounds of |y'|
+  const double* weights = nullptr;  // (n) or null
+  const double* lengths = nullptr;  // (n) or null
   Metric metric = Metric::euclidean;
   PointRange range;
   std::int64_t n = 0;
@@ -46,12 +46,12 @@ class Seeding {
   /// Candidate rows on trial.
   struct Trials {
     std::vector<std::int64_t> rows;
-    std::vector<std::byte> data;    // (t, d) raw
-    std::vector<double> inv_norms;  // (t) cosine
-    AlignedVector<float> screen;    // (t, d_padded)
-    std::vector<float> norms;       // (t)
-    std::vector<float> gaps;        // (seeds, kMostTrials), a quarter of squared distances
-    std::vector<float> sketches;    // (kSketchSize, kMostTrials)
+    std::vector<std::byte> data;  // (t, d) raw
+    std::vector<double> lengths;  // (t) cosine
+    AlignedVector<float> screen;  // (t, d_padded)
+    std::vector<float> norms;     // (t)
+    std::vector<float> gaps;      // (seeds, kMostTrials), a quarter of squared distances
+    std::vector<float> sketches;  // (kSketchSize, kMostTrials)
     float largest_norm = 0;
     Rows view(const Rows& layout) const;
   };

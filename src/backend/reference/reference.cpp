@@ -65,8 +65,11 @@ std::vector<double> mean_of(const Table& points, const std::vector<std::size_t>&
     }
     total += w;
   }
-  if (metric == Metric::cosine) total = norm(sum);
-  if (total == 0) return old;
+  if (metric == Metric::cosine) {
+    const long double length = norm(sum);
+    if (length <= 1e-12L * total) return old;  // they cancel
+    total = length;
+  }
   std::vector<double> mean(old.size());
   for (std::size_t f = 0; f < sum.size(); ++f) mean[f] = static_cast<double>(sum[f] / total);
   return mean;

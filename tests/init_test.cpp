@@ -1,0 +1,353 @@
+// Initial centroids: k-means++ against its definition with the same draws, k-means||, random.
+#include <gtest/gtest.h>
+#include <warpmeans/kmeans.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <tuple>
+
+#include "backend.h"
+#include "core/philox.h"
+#include "init/init.h"
+#include "lloyd.h"
+#include "stream/chunk_source.h"
+#include "support/compare.h"
+#include "support/generators.h"
+
+namespace warpmeans::test {
+namespace {
+
+using RowList = std::vector<std::int64_t>;
+using Weights = std::vector<double>;
+
+struct InitCase {
+  std::int64_t k = 8;
+  Metric metric = Metric::euclidean;
+  Init init = Init::kmeans_plusplus;
+  std::uint64_t seed = 0;
+  std::uint32_t attempt = 0;
+};
+
+/// The rows an init method chooses, found as fit finds them.
+RowList chosen_rows(const MatrixView& points, const InitCase& c, const Weights& weights = {},
+                    const Execution& execution = {}) {
+  Problem problem;
+  problem.n_samples = points.rows;
+  problem.n_features = points.cols;
+  problem.n_clusters = c.k;
+  problem.dtype = points.dtype;
+  problem.metric = c.metric;
+  problem.weighted = !weights.empty();
+  const Backend& backend = cpu_backend();
+  const Plan plan = backend.plan(problem, execution);
+  const double* w = weights.empty() ? nullptr : weights.data();
+  InitRequest request{points.rows, c.k, w, c.seed, c.attempt, [] { return true; }};
+  RowList rows;
+  backend.for_each_item(plan, execution, [&](Run& run, std::int64_t) {
+    const MemorySource source(points, plan.chunk_rows);
+    prepare_item(run, source, 0, w);
+    if (c.init == Init::random) {
+      rows = random_rows(request);
+    } else if (c.init == Init::kmeans_parallel) {
+      rows = kmeans_parallel_rows(run, source, request, backend, plan, execution);
+    } else {
+      rows = kmeans_plusplus_rows(run, source, request);
+    }
+  });
+  return rows;
+}
+
+/// Greedy k-means++ by its definition: quadratic, float64, nothing skipped.
+class NaiveKMeansPlusPlus {
+ public:
+  NaiveKMeansPlusPlus(const MatrixView& points, const InitCase& c, const Weights& weights)
+      : c_(c), weights_(weights) {
+    for (const auto& row : reference::read(points)) {
+      rows_.push_back(reference::compared(row, c.metric));
+    }
+    mass_ = weights.empty() ? Weights(rows_.size(), 1.0) : weights;
+    sq_distance_.assign(rows_.size(), HUGE_VAL);
+  }
+
+  RowList run() {
+    const int trials = 2 + static_cast<int>(std::log(static_cast<double>(c_.k)));
+    accept(draw(0, 0));
+    for (std::int64_t step = 1; step < c_.k && whole() > 0; ++step) {
+      double least = HUGE_VAL;
+      std::int64_t best = 0;
+      for (int t = 0; t < trials; ++t) {
+        const std::int64_t row = draw(step, t);
+        const double potential = potential_with(row);
+        if (potential < least) {
+          least = potential;
+          best = row;
+        }
+      }
+      accept(best);
+    }
+    return chosen_;
+  }
+
+ private:
+  double whole() const {
+    long double sum = 0;
+    for (const double m : mass_) sum += m;
+    return static_cast<double>(sum);
+  }
+  std::int64_t draw(std::int64_t step, int trial) const {
+    const double u = to_uniform(random_bits(c_.seed, DrawPurpose::seeding, c_.attempt,
+                                            static_cast<std::uint64_t>(step * 64 + trial)));
+    const long double target = static_cast<long double>(u) * whole();
+    long double passed = 0;
+    std::int64_t last = 0;
+    for (std::size_t i = 0; i < mass_.size(); ++i) {
+      if (!(mass_[i] > 0)) continue;
+      passed += mass_[i];
+      last = static_cast<std::int64_t>(i);
+      if (passed > target) break;
+    }
+    return last;
+  }
+  double distance_to(std::size_t i, std::int64_t row) const {
+    double sum = 0;
+    const auto& a = rows_[i];
+    const auto& b = rows_[static_cast<std::size_t>(row)];
+    for (std::size_t f = 0; f < a.size(); ++f) sum += (a[f] - b[f]) * (a[f] - b[f]);
+    return sum;
+  }
+  double weight(std::size_t i) const { return weights_.empty() ? 1.0 : weights_[i]; }
+  double potential_with(std::int64_t row) const {
+    long double sum = 0;
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      sum += weight(i) * std::min(sq_distance_[i], distance_to(i, row));
+    }
+    return static_cast<double>(sum);
+  }
+  void accept(std::int64_t row) {
+    chosen_.push_back(row);
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      sq_distance_[i] = std::min(sq_distance_[i], distance_to(i, row));
+      mass_[i] = weight(i) * sq_distance_[i];
+    }
+  }
+
+  InitCase c_;
+  Weights weights_;
+  reference::Table rows_;
+  Weights mass_, sq_distance_;
+  RowList chosen_;
+};
+
+/// Zero for every fourth point, and in between from 0.01 to 100.
+Weights some_weights(std::int64_t n) {
+  Weights weights;
+  for (std::int64_t i = 0; i < n; ++i) {
+    weights.push_back(i % 4 == 1 ? 0 : std::pow(10.0, static_cast<double>(i % 5) - 2));
+  }
+  return weights;
+}
+
+bool all_distinct(const RowList& rows) {
+  return std::set<std::int64_t>(rows.begin(), rows.end()).size() == rows.size();
+}
+
+class InitTest : public testing::TestWithParam<std::tuple<DType, Metric>> {
+ protected:
+  DType dtype() const { return std::get<0>(GetParam()); }
+  Metric metric() const { return std::get<1>(GetParam()); }
+};
+
+TEST_P(InitTest, KMeansPlusPlusIsItsDefinition) {
+  struct Shape {
+    std::int64_t n, d, k;
+  };
+  // The last is wide and long enough for the sketch that skips rows.
+  for (const auto& [n, d, k] :
+       {Shape{50, 2, 9}, Shape{1025, 17, 12}, Shape{3000, 5, 40}, Shape{4500, 40, 33}}) {
+    const Points gauss = to_dtype(gaussian(n, d, 1, 1, 0.3), n, d, dtype(), 2);
+    const Points groups = to_dtype(blobs(n, d, 20, 0.2, 2), n, d, dtype());
+    for (const Points* points : {&gauss, &groups}) {
+      for (const std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{77} << 33}) {
+        if (n > 2000 && seed > 0) continue;
+        const InitCase c{k, metric(), Init::kmeans_plusplus, seed, seed > 0 ? 3u : 0u};
+        EXPECT_EQ(chosen_rows(points->view, c), NaiveKMeansPlusPlus(points->view, c, {}).run())
+            << n << " x " << d;
+        const Weights weights = some_weights(n);
+        EXPECT_EQ(chosen_rows(points->view, c, weights),
+                  NaiveKMeansPlusPlus(points->view, c, weights).run())
+            << n << " x " << d << " weighted";
+      }
+    }
+  }
+}
+
+TEST_P(InitTest, EveryMethodChoosesDistinctRowsBySeed) {
+  const std::int64_t n = 600, d = 7;
+  const Points points = to_dtype(gaussian(n, d, 5), n, d, dtype());
+  for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel, Init::random}) {
+    for (const std::int64_t k : {std::int64_t{1}, std::int64_t{2}, std::int64_t{50}}) {
+      std::set<RowList> by_seed;
+      for (std::uint64_t seed = 0; seed < 6; ++seed) {
+        const InitCase c{k, metric(), init, seed, 0};
+        const RowList rows = chosen_rows(points.view, c);
+        ASSERT_EQ(static_cast<std::int64_t>(rows.size()), k);
+        EXPECT_TRUE(all_distinct(rows)) << name_of(init);
+        for (const auto row : rows) EXPECT_TRUE(row >= 0 && row < n) << row;
+        EXPECT_EQ(chosen_rows(points.view, c), rows) << name_of(init);
+        by_seed.insert(rows);
+      }
+      EXPECT_GE(by_seed.size(), k == 1 ? 4u : 6u) << name_of(init) << " k=" << k;
+    }
+  }
+}
+
+TEST_P(InitTest, AttemptsDrawAnew) {
+  const std::int64_t n = 600, d = 4;
+  const Points points = to_dtype(gaussian(n, d, 5), n, d, dtype());
+  for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel, Init::random}) {
+    EXPECT_NE(chosen_rows(points.view, {20, metric(), init, 1, 0}),
+              chosen_rows(points.view, {20, metric(), init, 1, 1}));
+  }
+}
+
+TEST_P(InitTest, PointsWithoutWeightAreNeverDrawn) {
+  const std::int64_t n = 400, d = 5;
+  const Points points = to_dtype(gaussian(n, d, 6), n, d, dtype());
+  Weights few(static_cast<std::size_t>(n), 0.0);
+  for (std::size_t i = 0; i < few.size(); i += 13) few[i] = 0.5;  // 31 of them
+  for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel, Init::random}) {
+    for (const Weights& weights : {some_weights(n), few}) {
+      for (std::uint64_t seed = 0; seed < 10; ++seed) {
+        const RowList rows = chosen_rows(points.view, {31, metric(), init, seed, 0}, weights);
+        EXPECT_TRUE(all_distinct(rows));
+        for (const auto row : rows) EXPECT_GT(weights[static_cast<std::size_t>(row)], 0) << row;
+      }
+    }
+  }
+}
+
+TEST_P(InitTest, AllRowsOrMoreThanHaveWeight) {
+  const std::int64_t n = 90, d = 3;
+  const Points points = to_dtype(gaussian(n, d, 7), n, d, dtype());
+  const Points same = to_dtype(constant(n, d, 2), n, d, dtype());
+  Weights three(static_cast<std::size_t>(n), 0.0);
+  three[5] = three[40] = three[89] = 1;
+  for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel, Init::random}) {
+    for (const Points* p : {&points, &same}) {
+      RowList rows = chosen_rows(p->view, {n, metric(), init, 3, 0});
+      ASSERT_EQ(static_cast<std::int64_t>(rows.size()), n);
+      EXPECT_TRUE(all_distinct(rows)) << name_of(init);
+      // Five rows of three with weight: those three, then others.
+      rows = chosen_rows(p->view, {5, metric(), init, 3, 0}, three);
+      ASSERT_EQ(rows.size(), 5u);
+      EXPECT_TRUE(all_distinct(rows)) << name_of(init);
+      for (const std::int64_t row : {5, 40, 89}) {
+        EXPECT_EQ(std::count(rows.begin(), rows.end(), row), 1) << name_of(init);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, InitTest,
+                         testing::Combine(testing::ValuesIn(kAllDTypes),
+                                          testing::Values(Metric::euclidean, Metric::cosine)),
+                         [](const auto& info) {
+                           return std::string(name_of(std::get<0>(info.param))) + "_" +
+                                  std::string(name_of(std::get<1>(info.param)));
+                         });
+
+TEST(InitBlobsTest, EveryBlobGetsASeed) {
+  for (const std::int64_t k : {10, 50}) {
+    const std::int64_t n = 40 * k, d = 20;
+    const Points points = to_dtype(blobs(n, d, k, 0.01, 3), n, d, DType::float32);
+    for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel}) {
+      for (std::uint64_t seed = 0; seed < 10; ++seed) {
+        std::set<std::int64_t> found;
+        for (const auto row : chosen_rows(points.view, {k, Metric::euclidean, init, seed, 0})) {
+          found.insert(row % k);
+        }
+        EXPECT_EQ(static_cast<std::int64_t>(found.size()), k) << name_of(init) << " " << seed;
+      }
+    }
+  }
+}
+
+double mean_potential(const MatrixView& points, Init init) {
+  const reference::Table x = reference::read(points);
+  double sum = 0;
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    reference::Table c;
+    for (const auto row : chosen_rows(points, {25, Metric::euclidean, init, seed, 0})) {
+      c.push_back(x[static_cast<std::size_t>(row)]);
+    }
+    sum += reference::inertia(x, c, reference::assign(x, c, Metric::euclidean), {},
+                              Metric::euclidean);
+  }
+  return sum / 10;
+}
+
+TEST(InitPotentialTest, SeekingBeatsDrawing) {
+  const std::int64_t n = 1000, d = 4;
+  const Points points = to_dtype(blobs(n, d, 25, 0.8, 9), n, d, DType::float32);
+  const double drawn = mean_potential(points.view, Init::random);
+  EXPECT_LT(mean_potential(points.view, Init::kmeans_plusplus), 0.8 * drawn);
+  EXPECT_LT(mean_potential(points.view, Init::kmeans_parallel), 0.8 * drawn);
+}
+
+/// Chi-square of counts against expected ones.
+double chi_square(const Weights& counts, const Weights& expected) {
+  double sum = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    sum += (counts[i] - expected[i]) * (counts[i] - expected[i]) / expected[i];
+  }
+  return sum;
+}
+
+TEST(InitRandomTest, RowsAreEquallyLikely) {
+  const std::int64_t n = 50, k = 10, draws = 5000;
+  Weights counts(static_cast<std::size_t>(n)), pairs(4);
+  for (std::uint64_t seed = 0; seed < static_cast<std::uint64_t>(draws); ++seed) {
+    const RowList rows = random_rows({n, k, nullptr, seed, 0, {}});
+    for (const auto row : rows) ++counts[static_cast<std::size_t>(row)];
+    const bool first = std::count(rows.begin(), rows.end(), 0) > 0;
+    const bool last = std::count(rows.begin(), rows.end(), n - 1) > 0;
+    ++pairs[(first ? 2u : 0u) + (last ? 1u : 0u)];
+  }
+  // 49 degrees of freedom, less for drawing without replacement: 85 has odds of 1 in 1000.
+  EXPECT_LT(chi_square(counts, Weights(static_cast<std::size_t>(n),
+                                       static_cast<double>(draws * k) / static_cast<double>(n))),
+            85);
+  // Both, one or none of two rows: k(k-1) / n(n-1) and so on; 3 degrees of freedom.
+  const double both = 10.0 * 9 / (50 * 49), one = 0.2 - both;
+  const auto all = static_cast<double>(draws);
+  EXPECT_LT(chi_square(pairs, {all * (1 - both - 2 * one), all * one, all * one, all * both}), 16.3);
+}
+
+TEST(InitRandomTest, WeightsAreOdds) {
+  const Weights weights{1, 0, 2, 3, 4};
+  Weights counts(4);
+  for (std::uint64_t seed = 0; seed < 10000; ++seed) {
+    const RowList rows = random_rows({5, 1, weights.data(), seed, 0, {}});
+    ASSERT_NE(rows[0], 1);
+    ++counts[static_cast<std::size_t>(rows[0] == 0 ? 0 : rows[0] - 1)];
+  }
+  EXPECT_LT(chi_square(counts, {1000, 2000, 3000, 4000}), 16.3);
+}
+
+TEST(InitDrawTest, TheFirstSeedFollowsTheWeights) {
+  const std::int64_t n = 5;
+  const Points points = to_dtype(gaussian(n, 2, 1), n, 2, DType::float32);
+  const Weights weights{1, 0, 2, 3, 4};
+  Weights counts(4);
+  for (std::uint64_t seed = 0; seed < 4000; ++seed) {
+    const RowList rows =
+        chosen_rows(points.view, {1, Metric::euclidean, Init::kmeans_plusplus, seed, 0}, weights);
+    ASSERT_NE(rows[0], 1);
+    ++counts[static_cast<std::size_t>(rows[0] == 0 ? 0 : rows[0] - 1)];
+  }
+  EXPECT_LT(chi_square(counts, {400, 800, 1200, 1600}), 16.3);
+}
+
+}  // namespace
+}  // namespace warpmeans::test
