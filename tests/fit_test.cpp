@@ -88,17 +88,17 @@ void expect_consistent(const Points& points, const KMeansResult& r, const KMeans
   const Table x = reference::read(points.view), c = table_of(r.centroids);
   expect_labels(points.view, r.centroids.view(), options.metric, r.labels);
   const double inertia = reference::inertia(x, c, r.labels, weights, options.metric);
-  EXPECT_TRUE(
-      nearly_equal(r.inertia[0], inertia, inertia_scale(x, weights, options.metric) +
-                                              inertia_scale(c, {}, options.metric)))
+  EXPECT_TRUE(nearly_equal(
+      r.inertia[0], inertia,
+      inertia_scale(x, weights, options.metric) + inertia_scale(c, {}, options.metric)))
       << r.inertia[0] << " but " << inertia;
   std::vector<std::int64_t> counts(static_cast<std::size_t>(options.n_clusters));
   for (const auto label : r.labels) ++counts[static_cast<std::size_t>(label)];
   EXPECT_EQ(r.counts, counts);
   EXPECT_EQ(r.n_nonempty[0], options.n_clusters - std::count(counts.begin(), counts.end(), 0));
   EXPECT_EQ(r.n_iter[0], static_cast<int>(r.history[0].size()));
-  const Prediction p = predict(points.view, r.centroids.view(), options.metric, false,
-                               view_of(weights), execution);
+  const Prediction p =
+      predict(points.view, r.centroids.view(), options.metric, false, view_of(weights), execution);
   EXPECT_EQ(p.labels, r.labels);
 }
 
@@ -112,6 +112,8 @@ void expect_iterations(const Points& points, std::int64_t k, Metric metric, int 
   oracle.metric = metric;
   oracle.empty_clusters = policy;
   oracle.centroid_dtype = centroid_dtype_of(points.view);
+  const double rounding = std::sqrt(static_cast<double>(k * points.view.cols)) *
+                          (oracle.centroid_dtype == DType::float64 ? 0x1p-52 : 0x1p-23);
   const Table x = reference::read(points.view);
   Table c = reference::initial(reference::read(points.view.row_range(0, k)), oracle);
   Labels before, labels = predict(points.view, matrix_of(c, oracle.centroid_dtype).view(), metric,
@@ -126,16 +128,22 @@ void expect_iterations(const Points& points, std::int64_t k, Metric metric, int 
     ASSERT_EQ(r.n_iter[0], t);
     const IterationStats& row = r.history[0].back();
     const double inertia = reference::inertia(x, c, labels, weights, metric);
-    EXPECT_TRUE(
-        nearly_equal(row.inertia, inertia,
-                     inertia_scale(x, weights, metric) + inertia_scale(c, {}, metric)))
+    EXPECT_TRUE(nearly_equal(row.inertia, inertia,
+                             inertia_scale(x, weights, metric) + inertia_scale(c, {}, metric)))
         << row.inertia << " but " << inertia;
     EXPECT_EQ(row.labels_changed, t == 1 ? points.view.rows : differing(labels, before));
-    expect_centroids(points.view, r.centroids,
-                     reference::update(x, c, labels, weights, oracle), metric);
+    double allowed = allowed_ulps(oracle.centroid_dtype, metric, !weights.empty());
+    if (metric == Metric::cosine && oracle.centroid_dtype == DType::float64) {
+      allowed *= cancellation(x, labels, weights, c.size());
+    }
+    expect_centroids(points.view, r.centroids, reference::update(x, c, labels, weights, oracle),
+                     metric, 0, allowed);
     const Table moved = table_of(r.centroids);
     const double shift = sq_shift(moved, c);
-    EXPECT_LE(std::fabs(row.shift - shift), 1e-12 * shift);
+    // The fit normalised its first centroids itself, to within a rounding of the oracle's.
+    const double moved_by = t == 1 && metric == Metric::cosine ? rounding : 0;
+    EXPECT_LE(std::fabs(row.shift - shift),
+              1e-12 * shift + 2 * moved_by * std::sqrt(shift) + moved_by * moved_by);
     expect_consistent(points, r, options, weights, execution);
     if (testing::Test::HasFailure()) return;
     before = labels;
@@ -266,6 +274,7 @@ TEST_P(FitTest, NoDriftInTwoHundredIterations) {
   for (const Metric metric : kAllMetrics) {
     for (const bool weighted : {false, true}) {
       KMeansOptions options = from_rows(points.view, k, metric, 200);
+      options.empty_clusters = EmptyClusters::keep;  // update() gives the empty ones no points
       if (weighted) options.weights = view_of(weights);
       const KMeansResult r = fit(points.view, options);
       EXPECT_EQ(r.n_iter[0], 200);
@@ -300,7 +309,7 @@ TEST_P(FitTest, ExtremesOfK) {
 
 TEST_P(FitTest, FewerDistinctPointsThanClusters) {
   const std::int64_t n = 60, d = 4, k = 12;
-  const Points seven = to_dtype(duplicates(n, d, 7, 8), n, d, GetParam());
+  const Points eight = to_dtype(duplicates(n, d, 8, 8), n, d, GetParam());
   const Points one = to_dtype(constant(n, d, 1.25), n, d, GetParam());
   for (const Metric metric : kAllMetrics) {
     for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel, Init::random}) {
@@ -315,11 +324,11 @@ TEST_P(FitTest, FewerDistinctPointsThanClusters) {
         expect_consistent(one, same, options, {});
         EXPECT_EQ(same.n_nonempty[0], 1);
         EXPECT_TRUE(same.converged[0]);
-        const KMeansResult r = fit(seven.view, options);
-        expect_consistent(seven, r, options, {});
-        EXPECT_LE(r.n_nonempty[0], 7);
+        const KMeansResult r = fit(eight.view, options);
+        expect_consistent(eight, r, options, {});
+        EXPECT_LE(r.n_nonempty[0], 8);
         if (metric == Metric::euclidean && init == Init::kmeans_plusplus) {
-          EXPECT_EQ(r.n_nonempty[0], 7);
+          EXPECT_EQ(r.n_nonempty[0], 8);
           EXPECT_NEAR(r.inertia[0], 0, 1e-12);
           EXPECT_TRUE(r.converged[0]);
         }

@@ -281,8 +281,8 @@ double mean_potential(const MatrixView& points, Init init) {
     for (const auto row : chosen_rows(points, {25, Metric::euclidean, init, seed, 0})) {
       c.push_back(x[static_cast<std::size_t>(row)]);
     }
-    sum += reference::inertia(x, c, reference::assign(x, c, Metric::euclidean), {},
-                              Metric::euclidean);
+    sum +=
+        reference::inertia(x, c, reference::assign(x, c, Metric::euclidean), {}, Metric::euclidean);
   }
   return sum / 10;
 }
@@ -321,7 +321,8 @@ TEST(InitRandomTest, RowsAreEquallyLikely) {
   // Both, one or none of two rows: k(k-1) / n(n-1) and so on; 3 degrees of freedom.
   const double both = 10.0 * 9 / (50 * 49), one = 0.2 - both;
   const auto all = static_cast<double>(draws);
-  EXPECT_LT(chi_square(pairs, {all * (1 - both - 2 * one), all * one, all * one, all * both}), 16.3);
+  EXPECT_LT(chi_square(pairs, {all * (1 - both - 2 * one), all * one, all * one, all * both}),
+            16.3);
 }
 
 TEST(InitRandomTest, WeightsAreOdds) {

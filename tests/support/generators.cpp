@@ -102,7 +102,7 @@ std::vector<double> duplicates(std::int64_t n, std::int64_t d, std::int64_t dist
   const std::vector<double> rows = gaussian(distinct, d, seed);
   std::vector<double> values;
   for (std::int64_t i = 0; i < n; ++i) {
-    const auto first = rows.begin() + (i * 7 % distinct) * d;
+    const auto first = rows.begin() + (i % distinct) * d;
     values.insert(values.end(), first, first + d);
   }
   return values;
