@@ -10,8 +10,6 @@ namespace warpmeans::cpu {
 namespace {
 
 constexpr double kUnit = 0x1p-24;  // float32's unit roundoff
-/// Unit rows are x * (1 / |x|) in float64: their coordinates are off by this much, absolutely.
-constexpr double kUnitRowError = 1e-9;
 
 /// The least float32 that is not below a finite value.
 float next_up(double value) {
@@ -141,6 +139,8 @@ void CentroidPanels::choose_scale(const PointRange& range) {
     if (!hopeless_[j]) largest = std::max(largest, largest_[j]);
   }
   scale_ = std::min(scale_for(largest), range.norm_scale);
+  // Where squares neither overflow nor vanish, float64 decides on the very values given.
+  exact_.scale = largest == 0 || (largest > 1e-140 && largest < 1e150) ? 1 : scale_;
 }
 
 void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
@@ -174,7 +174,7 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
   }
   std::fill(row + d, row + round_up(d, kFeaturePad), 0.0f);
   const double norm = std::sqrt(sum);
-  const double unit_error = exact_.metric == Metric::cosine ? kUnitRowError * scale_ : 0;
+  const double unit_error = exact_.metric == Metric::cosine ? unit_row_error(d) * scale_ : 0;
   // Half-norm (euclidean), or what centring the points took out of their inner products.
   const double h = euclidean ? 0.5 * sum : -offset;
   double radius =

@@ -35,8 +35,10 @@ void FixedPoint::choose(const Plan& plan, std::span<const double> magnitudes,
   unit_.assign(
       static_cast<std::size_t>(round_up(static_cast<std::int64_t>(magnitudes.size()), kFeaturePad)),
       1.0);
+  worth_.resize(magnitudes.size());
   for (std::size_t f = 0; f < magnitudes.size(); ++f) {
     unit_[f] = unit_for(magnitudes[f] * largest_weight, bits);
+    worth_[f] = 1 / unit_[f];
   }
 }
 

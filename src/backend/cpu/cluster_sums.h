@@ -16,7 +16,8 @@ class FixedPoint {
  public:
   void choose(const Plan& plan, std::span<const double> magnitudes, double largest_weight);
   SumUnits units() const { return {unit_.data(), limbs_, limb_unit_}; }
-  double unit(std::int64_t f) const { return unit_[static_cast<std::size_t>(f)]; }
+  /// What one unit of feature f is worth: a power of two, so multiplying by it rounds nothing.
+  double worth(std::int64_t f) const { return worth_[static_cast<std::size_t>(f)]; }
   double limb_unit() const { return limb_unit_; }
   int limbs() const { return limbs_; }
   /// A weight as two integers in units that join_weight undoes.
@@ -24,7 +25,8 @@ class FixedPoint {
   double join_weight(std::int64_t high, std::int64_t low) const;
 
  private:
-  std::vector<double> unit_;  // (d, padded)
+  std::vector<double> unit_;   // (d, padded) units of a value
+  std::vector<double> worth_;  // (d) 1 / unit
   int limbs_ = 1;
   double limb_unit_ = 1;
   double weight_unit_ = 1;

@@ -27,9 +27,8 @@ class CpuBackend : public Backend {
     plan.problem = problem;
     plan.kernel = std::string(kernels.name);
     plan.threads = make_team(execution).threads();
-    plan.chunk_rows = execution.chunk_rows > 0
-                          ? std::min(problem.n_samples, round_up(execution.chunk_rows, kSumBlock))
-                          : problem.n_samples;
+    const bool whole = execution.chunk_rows <= 0 || execution.chunk_rows >= problem.n_samples;
+    plan.chunk_rows = whole ? problem.n_samples : round_up(execution.chunk_rows, kSumBlock);
     plan.value_bits = value_bits_for(problem.n_samples);
     plan.limbs =
         problem.dtype == DType::float64 || problem.weighted || problem.metric == Metric::cosine ? 2

@@ -58,18 +58,18 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
     const auto high = static_cast<double>(sums[f]);
     double low = static_cast<double>(sums[f] - static_cast<std::int64_t>(high));
     if (two_limbs) low += static_cast<double>(sums[padded + f]) * fixed_.limb_unit();
-    const double unit = fixed_.unit(f), mean = sum_centre_[static_cast<std::size_t>(f)];
+    const double worth = fixed_.worth(f), mean = sum_centre_[static_cast<std::size_t>(f)];
     double& value = values[static_cast<std::size_t>(f)];
     if (metric_ == Metric::cosine) {
-      value = (high + low) / unit;
+      value = (high + low) * worth;
     } else if (!two_limbs) {
-      value = mean + (high / weight) / unit;
+      value = mean + (high / weight) * worth;
     } else {
       const double quotient = high / weight;
       const double rest = (std::fma(-quotient, weight, high) + low) / weight;
-      const double centred = quotient / unit, sum = mean + centred;
+      const double centred = quotient * worth, sum = mean + centred;
       const double lost = (mean - (sum - (sum - mean))) + (centred - (sum - mean));
-      value = sum + (lost + rest / unit);
+      value = sum + (lost + rest * worth);
     }
   }
   if (metric_ == Metric::cosine) {
@@ -93,7 +93,7 @@ double CpuRun::sum_value(std::int64_t j, std::int64_t f) const {
   if (fixed_.limbs() == 2) {
     sum += static_cast<double>(sums[round_up(d_, kFeaturePad) + f]) * fixed_.limb_unit();
   }
-  return sum / fixed_.unit(f);
+  return sum * fixed_.worth(f);
 }
 
 /// Sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
@@ -158,13 +158,12 @@ bool CpuRun::wants_direct_inertia() {
 }
 
 double CpuRun::to_distance(double score) const {
-  const double value = score / (panels_.scale() * panels_.scale());
+  const double value = score / (panels_.exact().scale * panels_.exact().scale);
   return metric_ == Metric::cosine ? 1 + value : value;
 }
 
 void CpuRun::measure_inertia(const Chunk& chunk) {
-  Rows rows = rows_of(chunk);
-  rows.scale = panels_.scale();
+  const Rows rows = rows_of(chunk);
   team_for(chunk.points.rows * d_ * 4)
       .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
         double sum = 0;
@@ -192,8 +191,7 @@ bool CpuRun::wants_relocation() {
 
 void CpuRun::relocate(const Chunk& chunk) {
   farthest_.resize(static_cast<std::size_t>(n_));
-  Rows rows = rows_of(chunk);
-  rows.scale = panels_.scale();
+  const Rows rows = rows_of(chunk);
   team_for(chunk.points.rows * d_ * 4)
       .for_ranges(chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int) {
         for (std::int64_t i = begin; i < end; ++i) {
@@ -345,7 +343,7 @@ double CpuRun::mean_variance() {
     }
     const double sum = static_cast<double>(high) + static_cast<double>(low) * fixed.limb_unit();
     const auto uf = static_cast<std::size_t>(f);
-    const double offset = sum / fixed.unit(f) / n + (sum_centre_[uf] - mean_[uf]);
+    const double offset = sum * fixed.worth(f) / n + (sum_centre_[uf] - mean_[uf]);
     spread -= offset * offset;
   }
   mean_variance_ = std::max(0.0, spread) / static_cast<double>(d_);
@@ -378,8 +376,7 @@ void CpuRun::collect(const ItemResult& result) {
 }
 
 void CpuRun::distances(const Chunk& chunk, bool to_all, double* out) {
-  Rows rows = rows_of(chunk);
-  rows.scale = panels_.scale();
+  const Rows rows = rows_of(chunk);
   const std::int64_t columns = to_all ? k_ : 1;
   team_for(chunk.points.rows * columns * d_ * 4)
       .for_ranges(chunk.points.rows, 64, [&](std::int64_t begin, std::int64_t end, int) {

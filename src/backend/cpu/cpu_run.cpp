@@ -13,9 +13,6 @@
 namespace warpmeans::cpu {
 namespace {
 
-/// 1 / |x| is a float64 rounding away from the truth; a unit row's coordinates with it.
-constexpr double kUnitRowError = 1e-9;
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -169,7 +166,7 @@ void CpuRun::prepare(const Chunk& chunk) {
   std::vector<double> high(workers * ud, std::numeric_limits<double>::lowest());
   std::vector<double> extremes(workers * 2 * mean_.size());
   std::vector<std::uint8_t> bad(static_cast<std::size_t>((rows + kSumBlock - 1) / kSumBlock), 0);
-  const double unit_error = metric_ == Metric::cosine ? kUnitRowError * norm_scale_ : 0;
+  const double unit_error = metric_ == Metric::cosine ? unit_row_error(d_) * norm_scale_ : 0;
   team.for_ranges(rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
     const auto w = static_cast<std::size_t>(worker);
     double sq_norms[kSumBlock];
@@ -214,7 +211,7 @@ void CpuRun::prepare(const Chunk& chunk) {
 /// centring, and without it those that cancel do so exactly.
 void CpuRun::choose_sum_centre() {
   sum_centre_.assign(mean_.size(), 0.0);
-  magnitudes_.assign(static_cast<std::size_t>(d_), 1.0 + kUnitRowError);
+  magnitudes_.assign(static_cast<std::size_t>(d_), 1.0 + 1e-9);
   if (metric_ == Metric::cosine) return;
   const DType dtype = plan_.problem.dtype;
   for (std::size_t f = 0; f < magnitudes_.size(); ++f) {
@@ -240,7 +237,7 @@ void CpuRun::finish_prepare() {
   for (std::size_t f = 0; f < magnitudes_.size(); ++f) {
     const double m = mean_[f];
     largest = std::max(largest, metric_ == Metric::cosine
-                                    ? 1 + std::fabs(m) + kUnitRowError
+                                    ? 1 + std::fabs(m) + 1e-9
                                     : std::max(std::fabs(max_[f] - m), std::fabs(min_[f] - m)));
   }
   fixed_.choose(plan_, magnitudes_, largest_weight_);
@@ -359,7 +356,7 @@ ClusterSumsView CpuRun::sums() {
 void CpuRun::begin_seeding(const ChunkSource& source) {
   SeedingData data;
   data.kernels = &kernels_;
-  data.team = &team_for(n_ * d_);
+  data.team = &team_for(n_ * d_ * 4);  // a step tries a few rows
   data.source = &source;
   data.layout = rows_of(Chunk{source.chunk(0).points, 0});
   data.norms = norms_.data();

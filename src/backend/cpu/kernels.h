@@ -62,6 +62,7 @@ struct ExactCentroids {
   Metric metric = Metric::euclidean;
   std::int64_t k = 0, d = 0;
   const double* inv_norm = nullptr;  // (k) of the cosine metric
+  double scale = 1;  // of coordinates, before they are squared: 1 unless float64 would overflow
 };
 
 struct LabelChange {
@@ -138,7 +139,8 @@ struct Kernels {
   bool (*prepare)(const PrepareArgs&, std::int64_t first, std::int64_t count);
   /// y' of one row as float32 (d, padded with zeros).
   void (*screen_row)(const Rows&, std::int64_t row, float* out);
-  /// Float64 scores of one row with centroids ids[0..n) (ids null: 0..n), in units of scale^2.
+  /// Float64 scores of one row with centroids ids[0..n) (ids null: 0..n), in units of
+  /// exact.scale^2.
   void (*exact_scores)(const Rows&, std::int64_t row, const ExactCentroids&,
                        const std::int32_t* ids, std::int64_t n, double* out);
   void (*accumulate)(const AccumulateArgs&);

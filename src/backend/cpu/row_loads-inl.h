@@ -211,9 +211,9 @@ HWY_NOINLINE void exact_scores_tc(const Rows& rows, std::int64_t i, const ExactC
     const std::int64_t j = ids ? ids[q] : q;
     const C* c = centroids + j * exact.d;
     if (exact.metric == Metric::euclidean) {
-      out[q] = exact_score_t<T, C, Metric::euclidean>(row, c, exact.d, rows.scale);
+      out[q] = exact_score_t<T, C, Metric::euclidean>(row, c, exact.d, exact.scale);
     } else {
-      const double dot = exact_score_t<T, C, Metric::inner_product>(row, c, exact.d, rows.scale);
+      const double dot = exact_score_t<T, C, Metric::inner_product>(row, c, exact.d, exact.scale);
       out[q] =
           exact.metric == Metric::cosine ? -(dot * exact.inv_norm[j]) * rows.unit_factor(i) : -dot;
     }

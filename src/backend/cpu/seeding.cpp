@@ -10,9 +10,6 @@
 namespace warpmeans::cpu {
 namespace {
 
-/// Float32 coordinates of unit rows are off by the float64 rounding of 1 / |x| too.
-constexpr double kUnitRowError = 2e-9;
-
 /// Gram-Schmidt, twice: orthogonal to rounding. An axis in the span of those before becomes zero.
 void orthonormalize(std::vector<double>& axes, std::int64_t count, std::size_t d) {
   for (std::size_t q = 0; q < static_cast<std::size_t>(count); ++q) {
@@ -140,7 +137,8 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
 
 /// Squared distance of two points from their norms and float32 dot product, from below.
 double Seeding::distance_bound(double norm, double trial_norm, double dot) const {
-  const double unit_error = data_.lengths ? kUnitRowError * data_.layout.scale : 0;
+  const double unit_error =
+      data_.lengths ? 2 * unit_row_error(data_.layout.d) * data_.layout.scale : 0;
   return (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) - 2 * dot -
          2 * static_cast<double>(alpha_) * norm * trial_norm - 4 * unit_error * (norm + trial_norm);
 }
