@@ -86,8 +86,10 @@ Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric
   const auto n = static_cast<std::size_t>(points.rows);
   const auto size = static_cast<std::size_t>(points.batch) * n;
   Prediction prediction;
-  prediction.labels.resize(size);
-  prediction.distances.resize(size);
+  with_memory_errors("predict", static_cast<std::int64_t>(size) * 12, [&] {
+    prediction.labels.resize(size);
+    prediction.distances.resize(size);
+  });
   assign_as("predict", points, centroids, metric, {prediction.labels, prediction.distances},
             execution);
   for (std::int64_t b = 0; b < points.batch; ++b) {

@@ -355,5 +355,17 @@ TEST_F(HonestTest, NothingRunsBeforeTheChecks) {
   expect_fit_error(ErrorCode::invalid_argument, "unknown dtype (17)");
 }
 
+TEST(HonestData, Float64ThatCannotBeSquared) {
+  for (const double sigma : {1e200, 1e-200}) {
+    const Points points = to_dtype(gaussian(50, 3, 1, sigma), 50, 3, DType::float64);
+    KMeansOptions options;
+    options.n_clusters = 4;
+    expect_error(ErrorCode::invalid_data, "whose square float64 cannot hold",
+                 [&] { fit(points.view, options); });
+    options.metric = Metric::cosine;
+    EXPECT_NO_THROW(fit(points.view, options));
+  }
+}
+
 }  // namespace
 }  // namespace warpmeans::test

@@ -31,7 +31,6 @@ std::vector<std::byte> bits(const KMeansResult& r, std::int64_t item = 0) {
     add(&row.inertia, sizeof(double));
     add(&row.shift, sizeof(double));
     add(&row.labels_changed, sizeof(std::int64_t));
-    add(&row.labels_doubtful, sizeof(std::int64_t));
   }
   return out;
 }

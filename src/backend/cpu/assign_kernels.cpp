@@ -1,10 +1,10 @@
 // Assign: one fused, cache-blocked kernel. A tile of points against a panel of centroids in
 // registers; what leaves it is a short list of centroids that float32 cannot rule out, and a label.
 //
-//   screen_block   rows -> float32 rows, packed [feature][point]; a first threshold from the last
-//   label panel_tile     kTilePoints x (2 vectors of centroids): lower bounds, compared with the
-//   threshold lane_tile      vectors of points x one centroid at a time, for few features or few
-//   centroids resolve_row    one candidate: certified. More: float64 decides among them.
+//   screen_tile   rows -> float32 rows, packed [feature][point]; a first threshold (last label)
+//   panel_tile    kTilePoints x two vectors of centroids: lower bounds against the threshold
+//   lane_tile     vectors of points x one centroid at a time, for few features or few centroids
+//   resolve_row   one candidate: certified. More: float64 decides among them.
 //
 // docs/cpu.md derives the bound and has the measured ladder.
 #undef HWY_TARGET_INCLUDE
@@ -44,7 +44,6 @@ HWY_INLINE std::int64_t lanes_f() { return static_cast<std::int64_t>(hn::Lanes(D
 
 /// Centroids that may still win a row; count < 0: too many, evaluate them all.
 struct Candidates {
-  float threshold;  // the least upper bound seen
   std::int32_t count;
   std::int32_t id[kMaxCandidates];
   float lower[kMaxCandidates];
@@ -55,6 +54,7 @@ struct BlockScratch {
   float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
   float* partial;          // (kBlockPoints, panel width) sums between blocks of features
   float* radius;           // (kBlockPoints) alpha * |x'|
+  float* threshold;        // (kBlockPoints) the least upper bound seen
   Candidates* candidates;  // (kBlockPoints)
   double* scores;          // (k) for rows with too many candidates
 };
@@ -75,6 +75,7 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
   s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
   s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
   s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
+  s.threshold = reinterpret_cast<float*>(take(kScratchPoints * 4));
   s.candidates = reinterpret_cast<Candidates*>(
       take(kScratchPoints * static_cast<std::int64_t>(sizeof(Candidates))));
   s.scores = reinterpret_cast<double*>(take(k * 8));
@@ -145,10 +146,10 @@ HWY_INLINE float own_upper_bound(const Panels& p, float dot, float radius, std::
 }
 
 /// Drops what the threshold has ruled out meanwhile.
-HWY_NOINLINE void compact(Candidates& c) {
+HWY_NOINLINE void compact(Candidates& c, float threshold) {
   std::int32_t kept = 0;
   for (std::int32_t q = 0; q < c.count; ++q) {
-    if (c.lower[q] <= c.threshold) {
+    if (c.lower[q] <= threshold) {
       c.id[kept] = c.id[q];
       c.lower[kept] = c.lower[q];
       ++kept;
@@ -173,8 +174,8 @@ HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   return bits;
 }
 
-HWY_INLINE void add_candidate(Candidates& c, std::int64_t j, float lower) {
-  if (c.count == kMaxCandidates) compact(c);
+HWY_INLINE void add_candidate(Candidates& c, float threshold, std::int64_t j, float lower) {
+  if (c.count == kMaxCandidates) compact(c, threshold);
   if (c.count == kMaxCandidates) c.count = -1;
   if (c.count < 0) return;
   c.id[c.count] = static_cast<std::int32_t>(j);
@@ -184,26 +185,26 @@ HWY_INLINE void add_candidate(Candidates& c, std::int64_t j, float lower) {
 /// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold.
 template <int kVectors>
 HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
-                                  float radius, Candidates& c) {
+                                  float radius, float& threshold, Candidates& c) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  std::uint64_t bits = mask_below<kVectors>(lower, c.threshold);
+  std::uint64_t bits = mask_below<kVectors>(lower, threshold);
   if (hwy::PopCount(bits) > 4) {
     // Early in the search: lower the threshold first, to keep the list short.
     const VF r = hn::Set(df, radius);
-    VF least = hn::Set(df, c.threshold);
+    VF least = hn::Set(df, threshold);
     for (std::int64_t l = 0; l < kVectors * kLanes; l += kLanes) {
       const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
       least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
     }
-    c.threshold = hn::GetLane(hn::MinOfLanes(df, least));
-    bits = mask_below<kVectors>(lower, c.threshold);
+    threshold = hn::GetLane(hn::MinOfLanes(df, least));
+    bits = mask_below<kVectors>(lower, threshold);
   }
   for (; bits; bits &= bits - 1) {
     const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
     const float upper = lower[q] + 2 * (p.eps[j0 + q] + radius * p.norm[j0 + q]);
-    c.threshold = std::min(c.threshold, upper);
-    add_candidate(c, j0 + q, lower[q]);
+    threshold = std::min(threshold, upper);
+    add_candidate(c, threshold, j0 + q, lower[q]);
   }
 }
 
@@ -234,7 +235,7 @@ template <int kVectors, bool kFirst, bool kLast>
 HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
                            const float* HWY_RESTRICT c, std::int64_t features, std::int64_t j0,
                            const float* radius, float* HWY_RESTRICT partial,
-                           Candidates* candidates) {
+                           float* HWY_RESTRICT threshold, Candidates* candidates) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   VF sum[kTilePoints][kVectors];
@@ -290,7 +291,7 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
   std::uint32_t hits = 0;
 #pragma GCC unroll 16
   for (int r = 0; r < kTilePoints; ++r) {
-    const VF t = hn::Set(df, candidates[r].threshold);
+    const VF t = hn::Set(df, threshold[r]);
     auto below = hn::Le(sum[r][0], t);
     if constexpr (kVectors == 2) below = hn::Or(below, hn::Le(sum[r][1], t));
     if (HWY_UNLIKELY(!hn::AllFalse(df, below))) {
@@ -302,7 +303,8 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
   }
   for (; hits; hits &= hits - 1) {
     const auto r = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(hits));
-    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, j0, radius[r], candidates[r]);
+    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, j0, radius[r], threshold[r],
+                              candidates[r]);
   }
 }
 
@@ -321,20 +323,21 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
       const float* centroids = c + f * kVectors * kLanes;
       const float* radius = s.radius + t * kTilePoints;
       float* partial = s.partial + t * kPartial;
+      float* threshold = s.threshold + t * kTilePoints;
       Candidates* candidates = s.candidates + t * kTilePoints;
       next.fetch();
       if (first && last) {
-        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial,
+        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial, threshold,
                                          candidates);
       } else if (first) {
-        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial,
+        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial, threshold,
                                           candidates);
       } else if (last) {
-        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial,
+        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial, threshold,
                                           candidates);
       } else {
         panel_tile<kVectors, false, false>(p, x, centroids, features, j0, radius, partial,
-                                           candidates);
+                                           threshold, candidates);
       }
     }
   }
@@ -368,8 +371,9 @@ HWY_NOINLINE void resolve_exactly(AssignArgs& args, std::int64_t i, const std::i
   set_label(args, i, least_score(scores, ids, n));
 }
 
-HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, Candidates& c, double* scores) {
-  if (c.count > 1) compact(c);
+HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, float threshold, Candidates& c,
+                            double* scores) {
+  if (c.count > 1) compact(c, threshold);
   if (c.count == 1) {
     set_label(args, i, c.id[0]);
   } else if (c.count > 1) {
@@ -386,8 +390,8 @@ HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
 /// Packs a tile of rows, and starts each row's search from its last label's centroid.
 template <typename T>
 HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int64_t count,
-                              const BlockScratch& s, float* radius, Candidates* candidates,
-                              float* packed) {
+                              const BlockScratch& s, float* radius, float* threshold,
+                              Candidates* candidates, float* packed) {
   const Panels& p = *args.panels;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
   std::int32_t own[kTilePoints];  // last label; -1: none; -2: leave the row alone
@@ -413,9 +417,9 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
     transpose_tile(s.rows, kPartFeatures, part, kTilePoints, packed + f0 * kTilePoints);
   }
   for (int r = 0; r < kTilePoints; ++r) {
-    candidates[r].threshold = own[r] == -2   ? -std::numeric_limits<float>::infinity()
-                              : own[r] == -1 ? kUnbounded
-                                             : own_upper_bound(p, dots[r], radius[r], own[r]);
+    threshold[r] = own[r] == -2   ? -std::numeric_limits<float>::infinity()
+                   : own[r] == -1 ? kUnbounded
+                                  : own_upper_bound(p, dots[r], radius[r], own[r]);
   }
 }
 
@@ -430,7 +434,8 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
       for (std::int64_t t = 0; t < tiles; ++t) {
         const std::int64_t q = t * kTilePoints;
         screen_tile<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(
-            args, i0 + q, n - q, s, s.radius + q, s.candidates + q, s.packed + q * p.d);
+            args, i0 + q, n - q, s, s.radius + q, s.threshold + q, s.candidates + q,
+            s.packed + q * p.d);
       }
     });
     NextRows next = rows_after(
@@ -443,7 +448,8 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
         panel_block<2>(p, panel, tiles, s, next);
       }
     }
-    for (std::int64_t q = 0; q < n; ++q) resolve_row(args, i0 + q, s.candidates[q], s.scores);
+    for (std::int64_t q = 0; q < n; ++q)
+      resolve_row(args, i0 + q, s.threshold[q], s.candidates[q], s.scores);
   }
 }
 

@@ -1,6 +1,7 @@
 // What ends an iteration: empty clusters, new centroids, shift, inertia, the stop flag.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <string>
 
@@ -350,8 +351,21 @@ double CpuRun::mean_variance() {
   return mean_variance_;
 }
 
+/// Inertia and shift are sums of squares: float64 has to be able to hold them.
+void CpuRun::require_squarable() const {
+  const double largest = range_.largest_value;
+  if (metric_ == Metric::cosine || largest == 0 || (largest > 1e-150 && largest < 1e150)) return;
+  char text[32];
+  std::snprintf(text, sizeof(text), "%g", largest);
+  throw Error(ErrorCode::invalid_data,
+              std::string("points: they reach ") + text +
+                  " from their mean, whose square float64 cannot hold; scale them to be between "
+                  "1e-150 and 1e150");
+}
+
 void CpuRun::finish_iteration(const ChunkSource& source) {
   const auto start = Clock::now();
+  require_squarable();
   ++iteration_;
   if (inertia_measured_) stats_.inertia = inertia();
   update_centroids(source);
