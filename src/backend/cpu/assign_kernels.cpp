@@ -3,8 +3,9 @@
 //
 //   screen_tile   rows -> float32 rows, packed [feature][point]; a first threshold (last label)
 //   panel_tile    kTilePoints x two vectors of centroids: lower bounds against the threshold
-//   lane_tile     vectors of points x one centroid at a time, for few features or few centroids
-//   resolve_row   one candidate: certified. More: float64 decides among them.
+//   lane_tile     vectors of points x one centroid at a time, for few features or few centroids:
+//                 lane_tile-inl.h
+//   resolve_row   one candidate: certified. More: float64 decides among them. candidates-inl.h
 //
 // docs/cpu.md derives the bound and has the measured ladder.
 #undef HWY_TARGET_INCLUDE
@@ -14,111 +15,18 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
 #include <limits>
+#include <type_traits>
 
+#include "backend/cpu/assign_scratch-inl.h"
+#include "backend/cpu/candidates-inl.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/lane_tile-inl.h"
 #include "backend/cpu/row_loads-inl.h"
+#include "backend/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
-
-// 28 of 32 vector registers hold sums on AVX-512 and NEON, 12 of 16 elsewhere.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL || HWY_TARGET == HWY_NEON
-constexpr int kTilePoints = 14;
-#else
-constexpr int kTilePoints = 6;
-#endif
-constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features stays in the L1 cache
-constexpr std::int64_t kPartFeatures = 128;   // rows are packed by parts, out of the L1 cache
-constexpr int kTilesPerBlock = 98 / kTilePoints;
-constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
-constexpr int kLaneVectors = 2;  // vectors of points of a lane tile
-constexpr int kLaneCentroids = HWY_MAX_BYTES >= 64 ? 8 : 4;
-constexpr int kMaxCandidates = 24;
-// A finite threshold that rules nothing out but padding and what can never win (+inf).
-constexpr float kUnbounded = std::numeric_limits<float>::max();
-
-HWY_INLINE std::int64_t lanes_f() { return static_cast<std::int64_t>(hn::Lanes(DF())); }
-
-/// Centroids that may still win a row; count < 0: too many, evaluate them all.
-struct Candidates {
-  std::int32_t count;
-  std::int32_t id[kMaxCandidates];
-  float lower[kMaxCandidates];
-};
-
-struct BlockScratch {
-  float* rows;             // (points of a tile, kPartFeatures) screen rows on their way to packed
-  float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
-  float* partial;          // (kBlockPoints, panel width) sums between blocks of features
-  float* radius;           // (kBlockPoints) alpha * |x'|
-  float* threshold;        // (kBlockPoints) the least upper bound seen
-  Candidates* candidates;  // (kBlockPoints)
-  double* scores;          // (k) for rows with too many candidates
-};
-
-constexpr std::int64_t kLanePoints = kLaneVectors * HWY_MAX_BYTES / 4;
-constexpr std::int64_t kScratchPoints = kBlockPoints > kLanePoints ? kBlockPoints : kLanePoints;
-
-HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
-                              std::int64_t* bytes = nullptr) {
-  std::int64_t used = 0;
-  const auto take = [&](std::int64_t size) {
-    char* p = scratch + used;
-    used += round_up(size, 64);
-    return p;
-  };
-  BlockScratch s;
-  s.rows = reinterpret_cast<float*>(take((kTilePoints + kLanePoints) * kPartFeatures * 4));
-  s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
-  s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
-  s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
-  s.threshold = reinterpret_cast<float*>(take(kScratchPoints * 4));
-  s.candidates = reinterpret_cast<Candidates*>(
-      take(kScratchPoints * static_cast<std::int64_t>(sizeof(Candidates))));
-  s.scores = reinterpret_cast<double*>(take(k * 8));
-  if (bytes) *bytes = used;
-  return s;
-}
-
-/// Four rows by four features at `a`, turned; `features` of the four columns are written.
-template <bool kWhole>
-HWY_INLINE void transpose_4x4(const float* a, std::int64_t stride, std::int64_t features, int tile,
-                              float* HWY_RESTRICT out) {
-  const hn::FixedTag<float, 4> d4;
-  const hn::FixedTag<double, 2> d2;
-  const auto v0 = hn::LoadU(d4, a), v1 = hn::LoadU(d4, a + stride);
-  const auto v2 = hn::LoadU(d4, a + 2 * stride), v3 = hn::LoadU(d4, a + 3 * stride);
-  const auto lo01 = hn::BitCast(d2, hn::InterleaveLower(d4, v0, v1));
-  const auto lo23 = hn::BitCast(d2, hn::InterleaveLower(d4, v2, v3));
-  const auto hi01 = hn::BitCast(d2, hn::InterleaveUpper(d4, v0, v1));
-  const auto hi23 = hn::BitCast(d2, hn::InterleaveUpper(d4, v2, v3));
-  hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, lo01, lo23)), d4, out);
-  if (kWhole || features > 1) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
-  }
-  if (kWhole || features > 2) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
-  }
-  if (kWhole) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
-  }
-}
-
-/// dst[f * tile + r] = rows[r * stride + f] for `tile` rows, an even number; rows are readable to a
-/// multiple of four features.
-HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int64_t d, int tile,
-                               float* HWY_RESTRICT dst) {
-  for (int r0 = 0; r0 < tile; r0 += 4) {
-    const int r = std::min(r0, tile - 4);  // the last group overlaps the one before
-    const float* a = rows + r * stride;
-    std::int64_t f = 0;
-    for (; f + 4 <= d; f += 4) transpose_4x4<true>(a + f, stride, 4, tile, dst + f * tile + r);
-    if (f < d) transpose_4x4<false>(a + f, stride, d - f, tile, dst + f * tile + r);
-  }
-}
 
 HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
   const DF df;
@@ -143,69 +51,6 @@ HWY_INLINE float own_upper_bound(const Panels& p, float dot, float radius, std::
   if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
   const float lower = h - radius * p.norm[j] - dot;
   return lower + 2 * (p.eps[j] + radius * p.norm[j]);
-}
-
-/// Drops what the threshold has ruled out meanwhile.
-HWY_NOINLINE void compact(Candidates& c, float threshold) {
-  std::int32_t kept = 0;
-  for (std::int32_t q = 0; q < c.count; ++q) {
-    if (c.lower[q] <= threshold) {
-      c.id[kept] = c.id[q];
-      c.lower[kept] = c.lower[q];
-      ++kept;
-    }
-  }
-  c.count = kept;
-}
-
-template <int kVectors>
-HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
-  const DF df;
-  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  const VF t = hn::Set(df, threshold);
-  std::uint64_t bits = 0;
-  for (int v = 0; v < kVectors; ++v) {
-    std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + v * kLanes), t), bytes);
-    std::uint64_t part;
-    std::memcpy(&part, bytes, sizeof(part));
-    bits |= part << (v * kLanes);
-  }
-  return bits;
-}
-
-HWY_INLINE void add_candidate(Candidates& c, float threshold, std::int64_t j, float lower) {
-  if (c.count == kMaxCandidates) compact(c, threshold);
-  if (c.count == kMaxCandidates) c.count = -1;
-  if (c.count < 0) return;
-  c.id[c.count] = static_cast<std::int32_t>(j);
-  c.lower[c.count++] = lower;
-}
-
-/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold.
-template <int kVectors>
-HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
-                                  float radius, float& threshold, Candidates& c) {
-  const DF df;
-  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  std::uint64_t bits = mask_below<kVectors>(lower, threshold);
-  if (hwy::PopCount(bits) > 4) {
-    // Early in the search: lower the threshold first, to keep the list short.
-    const VF r = hn::Set(df, radius);
-    VF least = hn::Set(df, threshold);
-    for (std::int64_t l = 0; l < kVectors * kLanes; l += kLanes) {
-      const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
-      least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
-    }
-    threshold = hn::GetLane(hn::MinOfLanes(df, least));
-    bits = mask_below<kVectors>(lower, threshold);
-  }
-  for (; bits; bits &= bits - 1) {
-    const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
-    const float upper = lower[q] + 2 * (p.eps[j0 + q] + radius * p.norm[j0 + q]);
-    threshold = std::min(threshold, upper);
-    add_candidate(c, threshold, j0 + q, lower[q]);
-  }
 }
 
 /// Rows of the next block, asked for a little at a time while this one computes. Only rows that lie
@@ -343,50 +188,6 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
   }
 }
 
-HWY_INLINE void set_label(AssignArgs& args, std::int64_t i, std::int32_t label) {
-  const std::int32_t before = args.labels[i];
-  if (before == label) return;
-  args.labels[i] = label;
-  if (args.changes) args.changes->push_back({i, before, label});
-}
-
-/// The least of n exact scores, the lowest id among equals.
-HWY_INLINE std::int32_t least_score(const double* scores, const std::int32_t* ids, std::int64_t n) {
-  std::int32_t best = ids ? ids[0] : 0;
-  double least = scores[0];
-  for (std::int64_t q = 1; q < n; ++q) {
-    const std::int32_t j = ids ? ids[q] : static_cast<std::int32_t>(q);
-    if (scores[q] < least || (scores[q] == least && j < best)) {
-      least = scores[q];
-      best = j;
-    }
-  }
-  return best;
-}
-
-HWY_NOINLINE void resolve_exactly(AssignArgs& args, std::int64_t i, const std::int32_t* ids,
-                                  std::int64_t n, double* scores) {
-  ++args.doubtful;
-  exact_scores(args.rows, i, *args.exact, ids, n, scores);
-  set_label(args, i, least_score(scores, ids, n));
-}
-
-HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, float threshold, Candidates& c,
-                            double* scores) {
-  if (c.count > 1) compact(c, threshold);
-  if (c.count == 1) {
-    set_label(args, i, c.id[0]);
-  } else if (c.count > 1) {
-    double few[kMaxCandidates];
-    resolve_exactly(args, i, c.id, c.count, few);
-  } else {  // too many, or a row outside float32's range
-    resolve_exactly(args, i, nullptr, args.exact->k, scores);
-  }
-}
-
-/// A row whose norm float32 cannot square and add is left to float64.
-HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
-
 /// Packs a tile of rows, and starts each row's search from its last label's centroid.
 template <typename T>
 HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int64_t count,
@@ -450,131 +251,6 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
     }
     for (std::int64_t q = 0; q < n; ++q)
       resolve_row(args, i0 + q, s.threshold[q], s.candidates[q], s.scores);
-  }
-}
-
-/// The least and second least lower bound of each lane's point, and who has the least.
-struct LaneBest {
-  HWY_INLINE LaneBest() {}  // spelled out, since an implicit one would lack the target's attribute
-  VF least[kLaneVectors], second[kLaneVectors], id[kLaneVectors];
-};
-
-/// `next`: what to ask for meanwhile, next_step bytes a feature; null: nothing.
-template <int kCentroids>
-HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int64_t j0,
-                          const VF* radius, const char* next, std::int64_t next_step,
-                          LaneBest& best) {
-  const DF df;
-  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  const std::int64_t stride = round_up(p.d, kFeaturePad);
-  const float* c = p.rows + j0 * stride;
-  VF sum[kCentroids][kLaneVectors];
-#pragma GCC unroll 16
-  for (int q = 0; q < kCentroids; ++q) {
-    const VF norm = hn::Set(df, p.norm[j0 + q]), h = hn::Set(df, p.h_lo[j0 + q]);
-    for (int v = 0; v < kLaneVectors; ++v) sum[q][v] = hn::NegMulAdd(radius[v], norm, h);
-  }
-  for (std::int64_t f = 0; f < p.d; ++f) {
-    if (next) prefetch_far(next + f * next_step, next_step);
-    VF xv[kLaneVectors];
-    for (int v = 0; v < kLaneVectors; ++v)
-      xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
-#pragma GCC unroll 16
-    for (int q = 0; q < kCentroids; ++q) {
-      const VF cv = hn::Set(df, c[q * stride + f]);
-      for (int v = 0; v < kLaneVectors; ++v) sum[q][v] = hn::NegMulAdd(cv, xv[v], sum[q][v]);
-    }
-  }
-#pragma GCC unroll 16
-  for (int q = 0; q < kCentroids; ++q) {
-    const VF id = hn::Set(df, std::bit_cast<float>(static_cast<std::int32_t>(j0 + q)));
-    for (int v = 0; v < kLaneVectors; ++v) {
-      const auto less = hn::Lt(sum[q][v], best.least[v]);
-      best.second[v] = hn::Min(best.second[v], hn::Max(best.least[v], sum[q][v]));
-      best.least[v] = hn::Min(best.least[v], sum[q][v]);
-      best.id[v] = hn::IfThenElse(less, id, best.id[v]);
-    }
-  }
-}
-
-/// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is
-/// not used.
-template <typename T>
-HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64_t n,
-                             const BlockScratch& s) {
-  const Rows& rows = args.rows;
-  const std::int64_t d = rows.d;
-  if (d <= 8 && !rows.wide) {  // a vector would be mostly padding
-    if constexpr (!std::is_same_v<T, double>) {
-      const auto scale = static_cast<float>(rows.scale);
-      for (std::int64_t f = 0; f < d; ++f) {
-        for (std::int64_t q = 0; q < kLanePoints; ++q) {
-          const T* x = static_cast<const T*>(rows.data) + (i0 + std::min(q, n - 1)) * rows.stride;
-          s.packed[f * kLanePoints + q] = (scalar_float(x[f]) - rows.mean32[f]) * scale;
-        }
-      }
-    }
-    return;
-  }
-  for (std::int64_t f0 = 0; f0 < d; f0 += kPartFeatures) {
-    const std::int64_t part = std::min(kPartFeatures, d - f0);
-    const std::int64_t stride = std::min(kPartFeatures, round_up(part, kFeaturePad));
-    for (std::int64_t q = 0; q < n; ++q) {
-      screen_part_t<T>(rows, i0 + q, f0, part, s.rows + q * stride);
-    }
-    if (n < kLanePoints) std::fill(s.rows + n * stride, s.rows + kLanePoints * stride, 0.0f);
-    transpose_tile(s.rows, stride, part, kLanePoints, s.packed + f0 * kLanePoints);
-  }
-}
-
-HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int64_t count) {
-  const DF df;
-  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  const Panels& p = *args.panels;
-  const BlockScratch s = carve(args.scratch, p.d, p.k);
-  const float infinity = std::numeric_limits<float>::infinity();
-  for (std::int64_t done = 0; done < count; done += kLanePoints) {
-    const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kLanePoints, count - done);
-    for (std::int64_t q = 0; q < kLanePoints; ++q) {
-      const float norm = q < n ? args.norms[i0 + q] : 0;
-      s.radius[q] = q < n && in_range(norm) ? p.alpha * norm : 0;
-    }
-    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
-      pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
-    });
-    // While this tile computes, the next one's rows come into the cache.
-    const auto next_step = kLanePoints * static_cast<std::int64_t>(size_of(args.rows.dtype));
-    const bool more = done + 2 * kLanePoints <= count && args.rows.stride == p.d && p.d > 8;
-    const char* next = more ? static_cast<const char*>(args.rows.row(i0 + kLanePoints)) : nullptr;
-    LaneBest best;
-    VF radius[kLaneVectors];
-    for (int v = 0; v < kLaneVectors; ++v) {
-      best.least[v] = best.second[v] = hn::Set(df, infinity);
-      best.id[v] = hn::Zero(df);
-      radius[v] = hn::Load(df, s.radius + v * kLanes);
-    }
-    std::int64_t j = 0;
-    for (; j + kLaneCentroids <= p.k; j += kLaneCentroids) {
-      lane_tile<kLaneCentroids>(p, s.packed, j, radius, j == 0 ? next : nullptr, next_step, best);
-    }
-    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, s.packed, j, radius, nullptr, 0, best);
-    for (; j < p.k; ++j) lane_tile<1>(p, s.packed, j, radius, nullptr, 0, best);
-    alignas(64) float least[kLanePoints], second[kLanePoints];
-    alignas(64) std::int32_t id[kLanePoints];
-    for (int v = 0; v < kLaneVectors; ++v) {
-      hn::Store(best.least[v], df, least + v * kLanes);
-      hn::Store(best.second[v], df, second + v * kLanes);
-      hn::Store(best.id[v], df, reinterpret_cast<float*>(id) + v * kLanes);
-    }
-    for (std::int64_t q = 0; q < n; ++q) {
-      const std::int32_t w = id[q];
-      const float upper = least[q] + 2 * (p.eps[w] + s.radius[q] * p.norm[w]);
-      if (second[q] > upper && in_range(args.norms[i0 + q])) {
-        set_label(args, i0 + q, w);
-      } else {
-        resolve_exactly(args, i0 + q, nullptr, p.k, s.scores);
-      }
-    }
   }
 }
 
