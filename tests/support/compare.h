@@ -11,7 +11,8 @@
 
 namespace warpmeans::test {
 
-/// Names for Execution::kernel; a machine may lack some: kernel_available says so.
+/// Names for Execution::kernel; a machine may lack some: kernel_available says so. Tests take them
+/// from support/forced_kernel.h; tests/CMakeLists.txt has the same list.
 std::vector<std::string> forced_kernels();
 bool kernel_available(const std::string& name);
 
