@@ -144,4 +144,14 @@ reference::Table table_of(const Matrix& centroids, std::int64_t item) {
   return reference::read(centroids.view(), item);
 }
 
+void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call) {
+  try {
+    call();
+    FAIL() << "no error; expected: " << text;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+  }
+}
+
 }  // namespace warpmeans::test

@@ -1,6 +1,7 @@
 // Comparison with the oracle, as exact as docs/contract.md promises and no looser.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -46,5 +47,8 @@ double inertia_scale(const reference::Table& points, const std::vector<double>& 
                      Metric metric);
 
 reference::Table table_of(const Matrix& centroids, std::int64_t item = 0);
+
+/// EXPECTs an Error of this code with `text` in its message.
+void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call);
 
 }  // namespace warpmeans::test
