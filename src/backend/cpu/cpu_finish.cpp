@@ -180,7 +180,11 @@ void CpuRun::measure_inertia(const Chunk& chunk) {
   inertia_measured_ = true;
 }
 
-double CpuRun::inertia() { return ordered_sum(inertia_blocks_); }
+double CpuRun::measured_inertia() const { return ordered_sum(inertia_blocks_); }
+
+ItemOutcome CpuRun::outcome(std::int64_t) {
+  return {measured_inertia(), iteration_, converged_, history_};
+}
 
 bool CpuRun::wants_relocation() {
   if (plan_.problem.empty_clusters != EmptyClusters::relocate) return false;
@@ -367,19 +371,21 @@ void CpuRun::finish_iteration(const ChunkSource& source) {
   const auto start = Clock::now();
   require_squarable();
   ++iteration_;
-  if (inertia_measured_) stats_.inertia = inertia();
+  if (inertia_measured_) stats_.inertia = measured_inertia();
   update_centroids(source);
   stats_.shift = ordered_sum(shifts_);
-  const StopDecision decision = decide(plan_.problem, iteration_, stats_.labels_changed,
-                                       stats_.shift, plan_.problem.tol > 0 ? mean_variance() : 0.0);
+  const StopDecision decision =
+      decide(plan_.problem.stop_rule, iteration_, stats_.labels_changed, stats_.shift,
+             plan_.problem.stop_rule.tol > 0 ? mean_variance() : 0.0);
   stop_ = decision.stop;
   converged_ = decision.converged;
   labels_current_ = stats_.shift == 0;
   stats_.seconds_update += seconds_since(start);
   stats_.seconds = seconds_since(started_);
+  history_.push_back(stats_);
 }
 
-void CpuRun::collect(const ItemResult& result) {
+void CpuRun::collect(std::int64_t, const ItemResult& result) {
   if (!result.labels.empty()) {
     std::copy(labels_.begin(), labels_.end(), result.labels.begin());
   }
@@ -389,7 +395,7 @@ void CpuRun::collect(const ItemResult& result) {
   }
 }
 
-void CpuRun::distances(const Chunk& chunk, bool to_all, double* out) {
+void CpuRun::distances(std::int64_t, const Chunk& chunk, bool to_all, double* out) {
   const Rows rows = rows_of(chunk);
   const std::int64_t columns = to_all ? k_ : 1;
   team_for(chunk.points.rows * columns * d_ * 4)

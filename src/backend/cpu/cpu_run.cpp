@@ -108,10 +108,10 @@ void CpuRun::center_on(const MatrixView& sample) {
   norm_scale_ = scale_for(largest);
 }
 
-void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const double* weights) {
-  item_ = item;
-  weights_ = weights;
-  largest_weight_ = weights ? *std::max_element(weights, weights + n_) : 1.0;
+void CpuRun::begin_items(Items items, const MatrixView& sample, ItemWeights weights) {
+  item_ = items.first;
+  weights_ = weights.data;
+  largest_weight_ = weights_ ? *std::max_element(weights_, weights_ + n_) : 1.0;
   center_on(sample);
   wide_ = true;  // until the magnitudes are known
   min_.assign(static_cast<std::size_t>(d_), std::numeric_limits<double>::max());
@@ -273,7 +273,14 @@ void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   std::fill(labels_.begin(), labels_.end(), -1);
   sums_.clear();
   iteration_ = 0;
+  history_.clear();
   labels_current_ = stop_ = converged_ = inertia_measured_ = false;
+}
+
+void CpuRun::set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
+                                   bool normalize) {
+  const std::vector<std::byte> data = source.gather(rows);
+  set_centroids(MatrixView::dense(data.data(), plan_.problem.dtype, k_, d_), normalize);
 }
 
 void CpuRun::set_labels(const Chunk& chunk, const std::int32_t* labels) {
@@ -284,7 +291,7 @@ void CpuRun::set_labels(const Chunk& chunk, const std::int32_t* labels) {
   }
 }
 
-void CpuRun::begin_iteration() {
+void CpuRun::begin_iteration(bool) {
   started_ = Clock::now();
   stats_ = {};
   inertia_measured_ = false;
@@ -333,7 +340,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
   sums_.apply(kernels_, team_for(changed * d_ * 2), rows, weights_of(chunk), fixed_, changes_);
-  if (weights_ && mean_variance_ < 0 && plan_.problem.tol > 0) {
+  if (weights_ && mean_variance_ < 0 && plan_.problem.stop_rule.tol > 0) {
     // scikit-learn's tol is relative to the variance without weights: their plain sums, once.
     std::vector<std::int64_t> entries(static_cast<std::size_t>(chunk.points.rows));
     for (std::int64_t i = 0; i < chunk.points.rows; ++i)

@@ -17,7 +17,7 @@ class CpuRun : public Run {
  public:
   CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
 
-  void begin_item(std::int64_t item, const MatrixView& sample, const double* weights) override;
+  void begin_items(Items items, const MatrixView& sample, ItemWeights weights) override;
   void prepare(const Chunk& chunk) override;
   void finish_prepare() override;
 
@@ -32,8 +32,10 @@ class CpuRun : public Run {
   double whole_mass() override;
 
   void set_centroids(const MatrixView& centroids, bool normalize) override;
+  void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
+                             bool normalize) override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
-  void begin_iteration() override;
+  void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
   void accumulate(const Chunk& chunk) override;
   ClusterSumsView sums() override;
@@ -43,13 +45,12 @@ class CpuRun : public Run {
   void measure_inertia(const Chunk& chunk) override;
   void finish_iteration(const ChunkSource& source) override;
   bool stop_requested() override { return stop_; }
-  IterationStats last_stats() override { return stats_; }
+  std::optional<IterationStats> last_stats(std::int64_t) override { return stats_; }
 
   bool labels_current() override { return labels_current_; }
-  bool converged() override { return converged_; }
-  double inertia() override;
-  void collect(const ItemResult& result) override;
-  void distances(const Chunk& chunk, bool to_all, double* out) override;
+  ItemOutcome outcome(std::int64_t item) override;
+  void collect(std::int64_t item, const ItemResult& result) override;
+  void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -69,6 +70,7 @@ class CpuRun : public Run {
   void fill_lengths(const Chunk& chunk);
   void note_bad_value(const Chunk& chunk, std::int64_t first, std::int64_t count);
   void center_on(const MatrixView& sample);
+  double measured_inertia() const;
   double inertia_from_sums(double& error) const;
   double mean_variance();
   void choose_sum_centre();
@@ -124,6 +126,7 @@ class CpuRun : public Run {
   bool labels_current_ = false, stop_ = false, converged_ = false;
   int iteration_ = 0;
   IterationStats stats_;
+  std::vector<IterationStats> history_;
   std::vector<double> shifts_;            // (k) squared shifts
   std::vector<std::int64_t> plain_sums_;  // (d, padded) of all points without weights, if weighted
   FixedPoint plain_fixed_;
