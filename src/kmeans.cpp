@@ -134,6 +134,7 @@ class Fit {
     on_cpu.kernel.clear();
     Problem single = problem();
     single.batch = 1;
+    single.precision = Precision::exact;  // seeding is exact whatever assigns
     const Plan plan = cpu_backend().plan(single, on_cpu);
     std::vector<std::int64_t> rows;
     cpu_backend().for_each_group(plan, on_cpu, [&](Run& run, Items items) {

@@ -168,6 +168,9 @@ const double* weights_of_item(const std::vector<double>& weights, const MatrixVi
 
 std::int64_t row_alignment(const MatrixView& points) {
   const auto element = static_cast<std::int64_t>(size_of(points.dtype));
+  // Repeated or reversed rows are served, but not by what wants aligned ones.
+  if ((points.rows > 1 && points.row_stride <= 0) || (points.batch > 1 && points.batch_stride <= 0))
+    return 1;
   std::int64_t alignment = 16;
   const auto fits = [&] {
     const auto whole = [&](std::int64_t bytes) { return bytes % alignment == 0; };

@@ -128,7 +128,7 @@ void expect_iterations(const Points& points, std::int64_t k, Metric metric, int 
     const KMeansResult r = fit(points.view, options, execution);
     ASSERT_EQ(r.n_iter[0], t);
     if (!execution.kernel.empty()) {
-      EXPECT_EQ(r.kernel, "cpu/" + execution.kernel);
+      EXPECT_EQ(r.kernel, full_kernel_name(execution.kernel));
     }
     const IterationStats& row = r.history[0].back();
     const double inertia = reference::inertia(x, c, labels, weights, metric);
@@ -374,7 +374,7 @@ TEST_P(ForcedFitTest, TheResultNamesTheKernelThatRan) {
   const Points points = to_dtype(gaussian(60, 5, 3), 60, 5, other());
   KMeansOptions options;
   options.n_clusters = 4;
-  EXPECT_EQ(fit(points.view, options, execution_).kernel, "cpu/" + kernel());
+  EXPECT_EQ(fit(points.view, options, execution_).kernel, full_kernel_name(kernel()));
 }
 
 INSTANTIATE_TEST_SUITE_P(Forced, ForcedFitTest,

@@ -16,6 +16,10 @@ namespace warpmeans::test {
 /// from support/forced_kernel.h; tests/CMakeLists.txt has the same list.
 std::vector<std::string> forced_kernels();
 bool kernel_available(const std::string& name);
+/// Makes it run that kernel, on the device that has it.
+void force_kernel(Execution& execution, const std::string& name);
+/// "cpu/avx2": what KMeansResult::kernel then says.
+std::string full_kernel_name(const std::string& name);
 
 /// How many labels are neither the oracle's nor tied with them to 1e-12 of |x|^2 + |c|^2, or are a
 /// later one of equal centroids.

@@ -19,9 +19,9 @@ class ForcedKernelTest : public testing::TestWithParam<std::tuple<std::string, O
  protected:
   void SetUp() override {
     if (!kernel_available(kernel())) {
-      GTEST_SKIP() << "this machine has no " << kernel() << " instructions";
+      GTEST_SKIP() << "this machine cannot run " << kernel();
     }
-    execution_.kernel = kernel();
+    force_kernel(execution_, kernel());
   }
 
   const std::string& kernel() const { return std::get<0>(this->GetParam()); }

@@ -1,12 +1,12 @@
 // What ends an iteration: empty clusters, new centroids, shift, inertia, the stop flag.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <string>
 
 #include "backend/cpu/cpu_run.h"
 #include "convergence.h"
+#include "core/data_errors.h"
 #include "core/element.h"
 #include "stream/chunk_source.h"
 
@@ -309,10 +309,7 @@ void CpuRun::update_centroids(const ChunkSource& source) {
   }
   if (first_empty >= 0) {
     if (plan_.problem.empty_clusters == EmptyClusters::error) {
-      throw Error(ErrorCode::empty_cluster,
-                  "fit: cluster " + std::to_string(first_empty) + " is empty in iteration " +
-                      std::to_string(iteration_) + "; choose fewer than " + std::to_string(k_) +
-                      " clusters, or relocate or keep empty ones");
+      throw empty_cluster_error(first_empty, iteration_, k_);
     }
     if (plan_.problem.empty_clusters == EmptyClusters::relocate) moves = choose_relocations();
   }
@@ -355,21 +352,9 @@ double CpuRun::mean_variance() {
   return mean_variance_;
 }
 
-/// Inertia and shift are sums of squares: float64 has to be able to hold them.
-void CpuRun::require_squarable() const {
-  const double largest = range_.largest_value;
-  if (metric_ == Metric::cosine || largest == 0 || (largest > 1e-150 && largest < 1e150)) return;
-  char text[32];
-  std::snprintf(text, sizeof(text), "%g", largest);
-  throw Error(ErrorCode::invalid_data,
-              std::string("points: they reach ") + text +
-                  " from their mean, whose square float64 cannot hold; scale them to be between "
-                  "1e-150 and 1e150");
-}
-
 void CpuRun::finish_iteration(const ChunkSource& source) {
   const auto start = Clock::now();
-  require_squarable();
+  if (metric_ != Metric::cosine) require_squarable(range_.largest_value);
   ++iteration_;
   if (inertia_measured_) stats_.inertia = measured_inertia();
   update_centroids(source);

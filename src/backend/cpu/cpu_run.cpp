@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 
+#include "core/data_errors.h"
 #include "core/element.h"
 #include "stream/chunk_source.h"
 
@@ -225,12 +226,7 @@ void CpuRun::choose_sum_centre() {
 
 void CpuRun::finish_prepare() {
   if (bad_row_ >= 0) {
-    const char* what = std::isnan(bad_value_) ? "NaN" : bad_value_ > 0 ? "Inf" : "-Inf";
-    throw Error(ErrorCode::invalid_data,
-                std::string("points: ") + what + " at row " + std::to_string(bad_row_) +
-                    ", column " + std::to_string(bad_column_) +
-                    (plan_.problem.batch > 1 ? " of batch item " + std::to_string(item_) : "") +
-                    "; every value must be finite");
+    throw bad_value_error(bad_value_, bad_row_, bad_column_, item_, plan_.problem.batch);
   }
   choose_sum_centre();
   double largest = 0;

@@ -74,7 +74,6 @@ class CpuRun : public Run {
   double inertia_from_sums(double& error) const;
   double mean_variance();
   void choose_sum_centre();
-  void require_squarable() const;
   const Team& team_for(std::int64_t work) const { return work < kSerialWork ? alone_ : team_; }
   std::vector<Relocation> choose_relocations();
   void apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves);
