@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include <warpmeans/kmeans.h>
@@ -118,6 +119,7 @@ class Run {
 
   // ---- the end
   virtual bool labels_current() = 0;  // do the labels belong to the centroids? waits
+  virtual std::string kernel() = 0;   // "cpu/avx512", "cuda/sm90": what assigned
   virtual ItemOutcome outcome(std::int64_t item) = 0;              // waits
   virtual void collect(std::int64_t item, const ItemResult&) = 0;  // waits
   /// Distances of an item's rows to their labels' centroids (rows), or to all: (rows, k).

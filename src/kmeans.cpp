@@ -98,7 +98,6 @@ class Fit {
     result_.history.resize(batch);
     seconds_init_.resize(batch);
     seconds_iterations_.resize(batch);
-    result_.kernel = plan_.kernel;
     result_.threads = plan_.threads;
   }
 
@@ -169,6 +168,7 @@ class Fit {
     const MemorySource source(points_.items(items.first, items.count), plan_.chunk_rows);
     const bool shared = static_cast<std::int64_t>(weights_.size()) == points_.rows;
     prepare_items(run, source, items, {weights_of(items.first), shared ? 0 : points_.rows});
+    if (items.first == 0) result_.kernel = run.kernel();
     for (int attempt = 0; attempt < options_.n_init; ++attempt) {
       if (attempt > 0 && progress_.stopped()) break;
       init_centroids(run, source, items, attempt);

@@ -1,4 +1,5 @@
-// The device API: enqueued fits on the caller's stream and memory, captured graphs, several streams.
+// The device API: enqueued fits on the caller's stream and memory, captured graphs, several
+// streams.
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
 #include <warpmeans/cuda.h>
@@ -83,8 +84,8 @@ struct DeviceFit {
   }
 
   cuda::FitOutputs outputs() const {
-    return {labels.as<std::int32_t>(), centroids.as<void>(), counts.as<std::int64_t>(),
-            inertia.as<double>(), n_iter.as<std::int32_t>(), converged.as<std::uint8_t>(),
+    return {labels.as<std::int32_t>(), centroids.as<void>(),      counts.as<std::int64_t>(),
+            inertia.as<double>(),      n_iter.as<std::int32_t>(), converged.as<std::uint8_t>(),
             bad.as<std::uint8_t>()};
   }
 
@@ -122,9 +123,10 @@ Points some_points(std::int64_t batch, std::int64_t n, std::int64_t d, DType dty
 }
 
 TEST_F(CudaApiTest, FitAsyncIsFit) {
-  for (const auto& [dtype, precision] :
-       {std::pair{DType::float16, Precision::native}, {DType::bfloat16, Precision::native},
-        {DType::float32, Precision::exact}, {DType::uint8, Precision::exact}}) {
+  for (const auto& [dtype, precision] : {std::pair{DType::float16, Precision::native},
+                                         {DType::bfloat16, Precision::native},
+                                         {DType::float32, Precision::exact},
+                                         {DType::uint8, Precision::exact}}) {
     SCOPED_TRACE(std::string(name_of(dtype)));
     const DeviceFit f(some_points(3, 900, 48, dtype), 70, precision);
     const KMeansResult want = f.on_host_memory();
@@ -275,7 +277,8 @@ TEST_F(CudaApiTest, OutOfMemoryIsAnErrorAndNothingLeaks) {
   options.max_iter = 2'000'000'000;  // a history of 64 GB a time
   options.fixed_iterations = false;
   void* most = nullptr;
-  const std::size_t reserve = before > (std::size_t{40} << 30) ? before - (std::size_t{40} << 30) : 0;
+  const std::size_t reserve =
+      before > (std::size_t{40} << 30) ? before - (std::size_t{40} << 30) : 0;
   if (reserve) {
     ASSERT_CUDA(cudaMalloc(&most, reserve));
   }

@@ -1,5 +1,5 @@
-// precision "native" on a GPU: every forced kernel and 16-bit dtype, labels against the float64 argmin
-// over the rounded centroids, centroids against the oracle's means of those labels.
+// precision "native" on a GPU: every forced kernel and 16-bit dtype, labels against the float64
+// argmin over the rounded centroids, centroids against the oracle's means of those labels.
 #include <gtest/gtest.h>
 #include <warpmeans/cuda.h>
 #include <warpmeans/kmeans.h>
@@ -18,7 +18,8 @@ namespace {
 
 using reference::Table;
 
-/// The centroids that a native pass compares: rounded to the points' type, for cosine at unit length.
+/// The centroids that a native pass compares: rounded to the points' type, for cosine at unit
+/// length.
 Table native_centroids(const Table& centroids, Metric metric, DType dtype) {
   std::vector<double> values;
   for (const auto& c : centroids) {
@@ -37,8 +38,8 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 /// Labels whose float64 score is worse than the best by more than float32 accumulation can explain.
-/// docs/precision.md: each of two scores is off by at most (d + 8) 2^-23 (|x| |c| + |c|^2 / 2); tensor
-/// cores truncate, hence 2^-23 and not 2^-24.
+/// docs/precision.md: each of two scores is off by at most (d + 8) 2^-23 (|x| |c| + |c|^2 / 2);
+/// tensor cores truncate, hence 2^-23 and not 2^-24.
 std::int64_t wrong_native_labels(const Table& points, const Table& centroids, Metric metric,
                                  std::span<const std::int32_t> labels) {
   const bool euclidean = metric == Metric::euclidean;
@@ -59,8 +60,8 @@ std::int64_t wrong_native_labels(const Table& points, const Table& centroids, Me
       if (static_cast<std::int32_t>(j) == labels[i]) chosen = score;
     }
     const double norm = std::sqrt(dot(points[i], points[i]));
-    const double bound = 2 * (static_cast<double>(points[i].size()) + 8) * 0x1p-23 *
-                         (norm * longest + longest_half);
+    const double bound =
+        2 * (static_cast<double>(points[i].size()) + 8) * 0x1p-23 * (norm * longest + longest_half);
     const bool valid = labels[i] >= 0 && labels[i] < static_cast<std::int32_t>(centroids.size());
     wrong += !valid || best - chosen > bound;
   }
@@ -69,7 +70,8 @@ std::int64_t wrong_native_labels(const Table& points, const Table& centroids, Me
 
 class NativeTest : public ForcedKernelTest<DType> {
  protected:
-  KMeansOptions options_for(const MatrixView& points, std::int64_t k, Metric metric, int iterations) {
+  KMeansOptions options_for(const MatrixView& points, std::int64_t k, Metric metric,
+                            int iterations) {
     KMeansOptions options;
     options.n_clusters = k;
     options.metric = metric;
@@ -84,7 +86,7 @@ class NativeTest : public ForcedKernelTest<DType> {
   }
 
   /// Does the kernel serve so many features?
-  bool serves(std::int64_t d) const { return kernel() != "sm90" || d <= 256; }
+  bool serves(std::int64_t d) const { return kernel() != "sm90" || d <= 768; }
 
   void check(const Points& points, std::int64_t k, Metric metric) {
     if (!serves(points.view.cols)) return;
@@ -94,9 +96,19 @@ class NativeTest : public ForcedKernelTest<DType> {
     const Table x = reference::read(points.view);
     KMeansResult before;
     for (int t = 1; t <= 3; ++t) {
-      const KMeansResult r =
-          fit(points.view, options_for(points.view, k, metric, t), execution_);
-      ASSERT_EQ(r.kernel, full_kernel_name(kernel()));
+      KMeansResult r;
+      try {
+        r = fit(points.view, options_for(points.view, k, metric, t), execution_);
+        ASSERT_EQ(r.kernel, full_kernel_name(kernel()));
+      } catch (const Error& error) {
+        // Half-norms beyond 2^31 are not for sm90 in float16: unforced, another kernel serves them.
+        ASSERT_NE(std::string(error.what()).find("cannot hold a centroid"), std::string::npos);
+        ASSERT_TRUE(kernel() == "sm90" && other() == DType::float16);
+        Execution unforced = execution_;
+        unforced.kernel = "";
+        r = fit(points.view, options_for(points.view, k, metric, t), unforced);
+        ASSERT_EQ(r.kernel, "cuda/sm80");
+      }
       const Table c = table_of(r.centroids);
       EXPECT_EQ(wrong_native_labels(x, native_centroids(c, metric, other()), metric, r.labels), 0)
           << "after iteration " << t;
@@ -114,20 +126,18 @@ class NativeTest : public ForcedKernelTest<DType> {
   }
 };
 
-// One off the tiles of 64, 128 and 256 points, 128 centroids, 16, 64 and 128 features; several tiles
-// of centroids, odd and even in number.
+// One off the tiles of 64, 128 and 256 points, 128 centroids, 16, 64 and 128 features; several
+// tiles of centroids, odd and even in number.
 TEST_P(NativeTest, AdversarialDataAtEveryTileEdge) {
   struct Shape {
     std::int64_t n, d, k;
   };
-  for (const Shape& s : std::initializer_list<Shape>{{1, 8, 1},     {63, 16, 3},   {64, 24, 64},
-                                                     {65, 32, 65},  {127, 40, 127}, {128, 64, 128},
-                                                     {129, 72, 129}, {255, 96, 200}, {257, 104, 256},
-                                                     {300, 128, 257}, {400, 136, 384},
-                                                     {385, 160, 385}, {200, 200, 130},
-                                                     {140, 208, 129}, {260, 256, 258}, {130, 264, 7},
-                                                     {70, 1000, 20}, {50, 2, 5},     {90, 1, 3},
-                                                     {97, 15, 17},  {60, 127, 33},  {40, 257, 12}}) {
+  for (const Shape& s : std::initializer_list<Shape>{
+           {1, 8, 1},       {63, 16, 3},     {64, 24, 64},    {65, 32, 65},    {127, 40, 127},
+           {128, 64, 128},  {129, 72, 129},  {255, 96, 200},  {257, 104, 256}, {300, 128, 257},
+           {400, 136, 384}, {385, 160, 385}, {200, 200, 130}, {140, 208, 129}, {260, 256, 258},
+           {130, 264, 7},   {290, 384, 257}, {300, 512, 400}, {131, 768, 129}, {70, 1000, 20},
+           {50, 2, 5},      {90, 1, 3},      {97, 15, 17},    {60, 127, 33},   {40, 257, 12}}) {
     for (const Points& points : adversarial(s.n, s.d, other())) {
       // sm90 takes host points of any width: they are uploaded in aligned rows.
       check(points, std::min(s.k, s.n), Metric::euclidean);
@@ -183,8 +193,7 @@ TEST_P(NativeTest, ABatchIsItsItems) {
     EXPECT_EQ(alone.n_iter[0], all.n_iter[ub]);
     EXPECT_EQ(alone.converged[0], all.converged[ub]);
     EXPECT_EQ(alone.inertia[0], all.inertia[ub]);
-    EXPECT_TRUE(std::equal(alone.labels.begin(), alone.labels.end(),
-                           all.labels.begin() + b * n));
+    EXPECT_TRUE(std::equal(alone.labels.begin(), alone.labels.end(), all.labels.begin() + b * n));
     EXPECT_EQ(std::memcmp(alone.centroids.data(),
                           static_cast<const float*>(all.centroids.data()) + b * k * d,
                           static_cast<std::size_t>(k * d) * sizeof(float)),
@@ -192,11 +201,10 @@ TEST_P(NativeTest, ABatchIsItsItems) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Kernels, NativeTest,
-    testing::Combine(testing::Values(std::string("sm90"), std::string("sm80")),
-                     testing::Values(DType::float16, DType::bfloat16)),
-    forced_name);
+INSTANTIATE_TEST_SUITE_P(Kernels, NativeTest,
+                         testing::Combine(testing::Values(std::string("sm90"), std::string("sm80")),
+                                          testing::Values(DType::float16, DType::bfloat16)),
+                         forced_name);
 
 TEST(Native, IsRefusedOnACpuAndForWideTypes) {
   const float values[] = {1, 2, 3, 4};

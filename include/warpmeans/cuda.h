@@ -21,13 +21,13 @@ WM_EXPORT int device_count() noexcept;
 
 /// Results of a fit, in device memory. A null pointer: not wanted.
 struct FitOutputs {
-  std::int32_t* labels = nullptr;       ///< (batch, n); needed
-  void* centroids = nullptr;            ///< (batch, k, d) float32, or float64 for float64 points; needed
-  std::int64_t* counts = nullptr;       ///< (batch, k)
-  double* inertia = nullptr;            ///< (batch,) of these labels with these centroids
-  std::int32_t* n_iter = nullptr;       ///< (batch,)
-  std::uint8_t* converged = nullptr;    ///< (batch,)
-  std::uint8_t* bad = nullptr;          ///< (batch,) 1 where the points hold NaN or Inf: no result
+  std::int32_t* labels = nullptr;  ///< (batch, n); needed
+  void* centroids = nullptr;       ///< (batch, k, d) float32, or float64 for float64 points; needed
+  std::int64_t* counts = nullptr;  ///< (batch, k)
+  double* inertia = nullptr;       ///< (batch,) of these labels with these centroids
+  std::int32_t* n_iter = nullptr;  ///< (batch,)
+  std::uint8_t* converged = nullptr;  ///< (batch,)
+  std::uint8_t* bad = nullptr;        ///< (batch,) 1 where the points hold NaN or Inf: no result
 };
 
 /// Bytes of workspace that fit_async, assign_async and update_async need for these points and

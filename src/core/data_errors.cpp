@@ -17,10 +17,10 @@ Error bad_value_error(double value, std::int64_t row, std::int64_t column, std::
 }
 
 Error empty_cluster_error(std::int64_t cluster, int iteration, std::int64_t n_clusters) {
-  return Error(ErrorCode::empty_cluster,
-               "fit: cluster " + std::to_string(cluster) + " is empty in iteration " +
-                   std::to_string(iteration) + "; choose fewer than " + std::to_string(n_clusters) +
-                   " clusters, or relocate or keep empty ones");
+  return Error(ErrorCode::empty_cluster, "fit: cluster " + std::to_string(cluster) +
+                                             " is empty in iteration " + std::to_string(iteration) +
+                                             "; choose fewer than " + std::to_string(n_clusters) +
+                                             " clusters, or relocate or keep empty ones");
 }
 
 void require_squarable(double largest) {

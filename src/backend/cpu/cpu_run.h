@@ -48,6 +48,7 @@ class CpuRun : public Run {
   std::optional<IterationStats> last_stats(std::int64_t) override { return stats_; }
 
   bool labels_current() override { return labels_current_; }
+  std::string kernel() override { return plan_.kernel; }
   ItemOutcome outcome(std::int64_t item) override;
   void collect(std::int64_t item, const ItemResult& result) override;
   void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;

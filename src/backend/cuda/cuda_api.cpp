@@ -16,8 +16,9 @@ namespace {
 
 void require_on_device(const char* who, const char* what, const MatrixView& view) {
   if (view.device.kind == DeviceKind::cuda) return;
-  throw Error(ErrorCode::invalid_argument, std::string(who) + ": the " + what +
-                                               " must be in device memory (device.kind is not cuda)");
+  throw Error(
+      ErrorCode::invalid_argument,
+      std::string(who) + ": the " + what + " must be in device memory (device.kind is not cuda)");
 }
 
 Plan plan_for(const MatrixView& points, const KMeansOptions& options, const DeviceSpec& device,
@@ -46,9 +47,9 @@ Engine engine_for(const char* who, const MatrixView& points, const KMeansOptions
   std::size_t needed = 0;
   lay_out(plan, true, true, nullptr, needed);
   if (workspace == nullptr || size < needed) {
-    throw Error(ErrorCode::invalid_argument,
-                std::string(who) + ": a workspace of " + std::to_string(workspace ? size : 0) +
-                    " bytes; " + std::to_string(needed) + " are needed");
+    throw Error(ErrorCode::invalid_argument, std::string(who) + ": a workspace of " +
+                                                 std::to_string(workspace ? size : 0) + " bytes; " +
+                                                 std::to_string(needed) + " are needed");
   }
   if (reinterpret_cast<std::uintptr_t>(workspace) % 256 != 0) {
     throw Error(ErrorCode::invalid_argument,
@@ -57,7 +58,7 @@ Engine engine_for(const char* who, const MatrixView& points, const KMeansOptions
   Engine engine;
   engine.state = lay_out(plan, true, true, workspace, needed);
   engine.device = device;
-  engine.kernel = choose_assign(plan.problem, device, kernel);
+  engine.use(choose_assign(plan.problem, device, kernel));
   engine.stream = static_cast<cudaStream_t>(stream);
   FitState& s = engine.state;
   s.points = points.data;
@@ -127,8 +128,8 @@ void fit_async(const MatrixView& points, const KMeansOptions& options, const Fit
   const DeviceGuard guard(points.device.index);
   const DeviceSpec device = device_spec(points.device.index);
   const Plan plan = plan_for(points, options, device, kernel);
-  Engine engine = engine_for("fit", points, options, plan, device, kernel, workspace,
-                             workspace_size, stream);
+  Engine engine =
+      engine_for("fit", points, options, plan, device, kernel, workspace, workspace_size, stream);
   engine.state.labels = outputs.labels;
   engine.state.centroids = outputs.centroids;
   engine.prepare();
@@ -158,9 +159,10 @@ void assign_async(const MatrixView& points, const MatrixView& centroids,
   KMeansOptions with_k = options;
   with_k.n_clusters = centroids.rows;
   const Plan plan = plan_for(points, with_k, device, kernel);
-  Engine engine = engine_for("assign", points, with_k, plan, device, kernel, workspace,
-                             workspace_size, stream);
+  Engine engine =
+      engine_for("assign", points, with_k, plan, device, kernel, workspace, workspace_size, stream);
   engine.state.labels = labels;
+  engine.prepare_assign();
   engine.reset();
   engine.set_centroids(centroids, false);
   engine.assign(false);
@@ -176,8 +178,8 @@ void update_async(const MatrixView& points, const std::int32_t* labels,
   KMeansOptions keep_empty = options;
   keep_empty.empty_clusters = EmptyClusters::keep;
   const Plan plan = plan_for(points, keep_empty, device, {});
-  Engine engine = engine_for("update", points, keep_empty, plan, device, {}, workspace,
-                             workspace_size, stream);
+  Engine engine =
+      engine_for("update", points, keep_empty, plan, device, {}, workspace, workspace_size, stream);
   FitState& s = engine.state;
   s.centroids = centroids;
   engine.prepare();

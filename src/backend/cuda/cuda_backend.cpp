@@ -14,10 +14,10 @@ int device_of(const Problem& problem, const Execution& execution) {
   if (!theirs) return execution.device.index;
   if (execution.device.kind == DeviceKind::cuda &&
       execution.device.index != problem.points_device.index) {
-    throw Error(ErrorCode::invalid_argument,
-                "execution.device: CUDA device " + std::to_string(execution.device.index) +
-                    " was asked for, but the points are on device " +
-                    std::to_string(problem.points_device.index));
+    throw Error(ErrorCode::invalid_argument, "execution.device: CUDA device " +
+                                                 std::to_string(execution.device.index) +
+                                                 " was asked for, but the points are on device " +
+                                                 std::to_string(problem.points_device.index));
   }
   return problem.points_device.index;
 }
@@ -28,7 +28,8 @@ class CudaBackend : public Backend {
     require_sizes(problem);
     const DeviceSpec device = device_spec(device_of(problem, execution));
     Problem at_device = problem;
-    if (problem.points_device.kind != DeviceKind::cuda) at_device.row_alignment = 16;  // as uploaded
+    if (problem.points_device.kind != DeviceKind::cuda)
+      at_device.row_alignment = 16;  // as uploaded
     return make_plan(at_device, choose_assign(at_device, device, execution.kernel));
   }
 

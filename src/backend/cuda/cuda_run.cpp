@@ -35,8 +35,9 @@ CudaRun::CudaRun(const Plan& plan, const DeviceSpec& device, const Execution& ex
   workspace_ = DeviceBuffer(bytes);
   engine_.state = lay_out(plan_, true, true, workspace_.get(), bytes);
   engine_.device = device;
-  engine_.kernel = choose_assign(plan_.problem, device, execution.kernel);
+  engine_.use(choose_assign(plan_.problem, device, execution.kernel));
   engine_.stream = stream_.get();
+  forced_ = !execution.kernel.empty();
 }
 
 CudaRun::~CudaRun() {
@@ -126,8 +127,9 @@ const std::vector<ItemState>& CudaRun::items() {
 
 void CudaRun::finish_prepare() {
   FitState& s = engine_.state;
-  double largest = 0;
+  double largest = 0, largest_value = 0;
   for (std::size_t b = 0; b < items().size(); ++b) {
+    largest_value = std::max(largest_value, items_[b].largest_value);
     largest = std::max(largest, items_[b].largest);
     if (!items_[b].bad_values) continue;
     const DeviceBuffer at(sizeof(unsigned long long));
@@ -141,15 +143,21 @@ void CudaRun::finish_prepare() {
                           plan_.problem.batch);
   }
   largest_ = largest;
+  // float16 half-norms as an MMA step reach 2^31: they are at most D x spread x largest value. Data
+  // that may go beyond is served by the kernel that adds them in float32.
+  if (s.half_norm_terms && plan_.problem.dtype == DType::float16 && !forced_ &&
+      s.d * largest * largest_value > 2e9) {
+    engine_.use(AssignKernel::sm80);
+  }
   const bool squares_fit = largest == 0 || (largest > 1e-140 && largest < 1e140);
   s.scale = squares_fit ? 1 : std::ldexp(1.0, -std::clamp(std::ilogb(largest), -1000, 1000));
 }
 
 double CudaRun::point_value(std::int64_t b, std::int64_t row, std::int64_t column) const {
   const FitState& s = engine_.state;
-  const auto* at = static_cast<const char*>(s.points) +
-                   (b * s.batch_stride + row * s.row_stride + column) *
-                       static_cast<std::int64_t>(size_of(s.dtype));
+  const auto* at =
+      static_cast<const char*>(s.points) + (b * s.batch_stride + row * s.row_stride + column) *
+                                               static_cast<std::int64_t>(size_of(s.dtype));
   double storage = 0;
   check(cudaMemcpy(&storage, at, size_of(s.dtype), cudaMemcpyDeviceToHost), "cudaMemcpy");
   return element_at(s.dtype, &storage, 0);
@@ -315,8 +323,7 @@ void CudaRun::collect(std::int64_t b, const ItemResult& result) {
     copy(result.labels.data(), s.labels + b * s.n, result.labels.size_bytes());
   }
   if (result.centroids) {
-    const std::size_t bytes =
-        bytes_of(std::int64_t{s.k} * s.d, plan_.problem.centroid_dtype());
+    const std::size_t bytes = bytes_of(std::int64_t{s.k} * s.d, plan_.problem.centroid_dtype());
     copy(result.centroids,
          static_cast<const char*>(s.centroids) + static_cast<std::size_t>(b) * bytes, bytes);
   }

@@ -1,6 +1,6 @@
-// A fit of a whole batch on one GPU: the seam's operations, enqueued. The first iteration is recorded
-// as a graph while it is enqueued, and replayed from then on; the host runs a few iterations ahead and
-// looks at the stop flag of those that are done.
+// A fit of a whole batch on one GPU: the seam's operations, enqueued. The first iteration is
+// recorded as a graph while it is enqueued, and replayed from then on; the host runs a few
+// iterations ahead and looks at the stop flag of those that are done.
 #pragma once
 
 #include <array>
@@ -50,6 +50,7 @@ class CudaRun : public Run {
   std::optional<IterationStats> last_stats(std::int64_t item) override;
 
   bool labels_current() override;
+  std::string kernel() override { return "cuda/" + std::string(name_of(engine_.kernel)); }
   ItemOutcome outcome(std::int64_t item) override;
   void collect(std::int64_t item, const ItemResult& result) override;
   void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;
@@ -73,7 +74,8 @@ class CudaRun : public Run {
   Engine engine_;
   ItemWeights item_weights_;
   std::int64_t first_item_ = 0;
-  double largest_ = 0;  // that a point's feature lies from the mean
+  double largest_ = 0;   // that a point's feature lies from the mean
+  bool forced_ = false;  // the kernel is the caller's choice
   bool final_pass_ = false, labels_given_ = false, recording_ = false, replaying_ = false;
   cudaGraphExec_t iteration_ = nullptr;
   int enqueued_ = 0;

@@ -100,6 +100,8 @@ __global__ void __launch_bounds__(kThreads)
 
 void Engine::prepare() const { launch_prepare(state, stream); }
 
+void Engine::prepare_assign() const { launch_sample_mean(state, stream); }
+
 void Engine::reset() const {
   const FitState& s = state;
   const auto points = static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.n);

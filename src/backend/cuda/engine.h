@@ -1,5 +1,5 @@
-// A fit's steps on a stream: what CudaRun and the public device API both enqueue. Nothing here waits
-// or allocates, so everything can be captured into a graph.
+// A fit's steps on a stream: what CudaRun and the public device API both enqueue. Nothing here
+// waits or allocates, so everything can be captured into a graph.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -18,8 +18,15 @@ struct Engine {
   AssignKernel kernel = AssignKernel::simt;
   cudaStream_t stream = nullptr;
 
+  void use(AssignKernel chosen) {
+    kernel = chosen;
+    state.half_norm_terms = wants_half_norm_terms(chosen, state.d);
+  }
+
   /// Statistics of the points; once.
   void prepare() const;
+  /// Of them only what assign needs.
+  void prepare_assign() const;
   /// Forgets labels, sums and history; centroids are to follow.
   void reset() const;
   /// (k, d) for each item or one for all, in device memory, of any dtype.

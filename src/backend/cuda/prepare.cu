@@ -66,7 +66,12 @@ __global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* ou
     }
     length = largest * sqrt(eight_sum(sum));
   }
-  if (lane == 0) out[at] = isfinite(length) ? length : 0;
+  if (lane != 0) return;
+  out[at] = isfinite(length) ? length : 0;
+  if (isfinite(length) && sizeof(T) == 8) {  // lengths are not negative: their bits order as they do
+    atomicMax(reinterpret_cast<unsigned long long*>(&s.items[at / s.n].largest),
+              static_cast<unsigned long long>(__double_as_longlong(length)));
+  }
 }
 
 __global__ void __launch_bounds__(kThreads) weight_range(const FitState s) {
@@ -85,13 +90,23 @@ __global__ void __launch_bounds__(kThreads) weight_range(const FitState s) {
   s.weight_units[b] = unit_for(mine, s.value_bits);
 }
 
+/// Two parts of statistic q as one.
+__device__ __forceinline__ double combine(int q, double a, double b) {
+  return q == 0 ? fmin(a, b) : q == 1 ? fmax(a, b) : a + b;
+}
+
 struct StatisticsShape {
   int lanes, teams, slices, blocks;  // as in the segmented sums
   std::int64_t rows;                 // of a block
 };
 
+/// Least and largest as the points' own type holds them, at full speed.
+template <class T>
+using Extreme = std::conditional_t<sizeof(T) == 8, double, float>;
+
 /// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
-template <class T, int kWidth, bool kAligned>
+/// kPlain: neither weights nor unit rows.
+template <class T, int kWidth, bool kAligned, bool kPlain>
 __global__ void __launch_bounds__(kThreads) statistics(const FitState s,
                                                        const StatisticsShape shape) {
   __shared__ double shared[kThreads];
@@ -101,35 +116,43 @@ __global__ void __launch_bounds__(kThreads) statistics(const FitState s,
   const int team = threadIdx.x / shape.lanes, lane = threadIdx.x % shape.lanes;
   const int f = (slice * shape.lanes + lane) * kWidth;
   const std::int64_t end = min((block + 1) * shape.rows, static_cast<std::int64_t>(s.n));
-  double stats[kStatistics][kWidth], mean[kWidth];
+  constexpr int kSums = kPlain ? 2 : 4;
+  using E = std::conditional_t<kPlain, Extreme<T>, double>;
+  E least[kWidth], largest[kWidth];
+  double sums[kSums][kWidth] = {}, mean[kWidth];
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) {
     mean[i] = f < s.d ? s.sample_mean[static_cast<std::int64_t>(b) * s.d + min(f + i, s.d - 1)] : 0;
-    stats[0][i] = infinity();
-    stats[1][i] = -infinity();
-#pragma unroll
-    for (int q = 2; q < kStatistics; ++q) stats[q][i] = 0;
+    least[i] = static_cast<E>(infinity());
+    largest[i] = static_cast<E>(-infinity());
   }
   bool finite = true;
+#pragma unroll 4
   for (std::int64_t r = block * shape.rows + team; f < s.d && r < end; r += shape.teams) {
     Pack<T, kWidth, kAligned> pack;
     pack.load(row_of<T>(s.points, s.batch_stride, s.row_stride, b, r), f, s.d);
     PointScale scale;
-    if (s.weights || s.lengths) scale = point_scale(s, b, r);
+    if constexpr (!kPlain) scale = point_scale(s, b, r);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
       if (f + i >= s.d) break;
       finite = finite && is_finite(pack.values[i]);
       double x = to_double(pack.values[i]);
-      if (s.lengths) x /= scale.length;
+      if constexpr (kPlain) {
+        const E own = static_cast<E>(pack.values[i]);
+        least[i] = min(least[i], own);
+        largest[i] = max(largest[i], own);
+      } else {
+        x /= scale.length;
+        least[i] = fmin(least[i], x);
+        largest[i] = fmax(largest[i], x);
+      }
       const double y = x - mean[i];
-      stats[0][i] = fmin(stats[0][i], x);
-      stats[1][i] = fmax(stats[1][i], x);
-      stats[2][i] += y;
-      stats[3][i] += y * y;
-      if (s.weights) {
-        stats[4][i] += scale.weight * y;
-        stats[5][i] += scale.weight * y * y;
+      sums[0][i] += y;
+      sums[1][i] += y * y;
+      if constexpr (!kPlain) {
+        sums[2][i] += scale.weight * y;
+        sums[3][i] += scale.weight * y * y;
       }
     }
   }
@@ -139,30 +162,53 @@ __global__ void __launch_bounds__(kThreads) statistics(const FitState s,
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) {
 #pragma unroll
-    for (int q = 0; q < kStatistics; ++q) {
+    for (int q = 0; q < 2 + kSums; ++q) {
       __syncthreads();
-      shared[threadIdx.x] = stats[q][i];
+      shared[threadIdx.x] = q == 0   ? static_cast<double>(least[i])
+                            : q == 1 ? static_cast<double>(largest[i])
+                                     : sums[q - 2][i];
       __syncthreads();
       if (team != 0 || f + i >= s.d) continue;
       double all = shared[lane];
-      for (int t = 1; t < shape.teams; ++t) {
-        const double other = shared[t * shape.lanes + lane];
-        all = q == 0 ? fmin(all, other) : q == 1 ? fmax(all, other) : all + other;
-      }
+      for (int t = 1; t < shape.teams; ++t) all = combine(q, all, shared[t * shape.lanes + lane]);
       out[q * s.d + f + i] = all;
     }
   }
 }
 
+/// The blocks' statistics of 32 features into those of block 0, in a fixed order.
+__global__ void __launch_bounds__(kThreads) combine_statistics(const FitState s, int blocks,
+                                                               int slices) {
+  constexpr int kTeams = kThreads / 32;
+  __shared__ double shared[kTeams][32];
+  const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + (threadIdx.x & 31);
+  const int team = threadIdx.x / 32;
+  const int count = s.weights ? kStatistics : 4;
+  double* base = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
+  for (int q = 0; q < count; ++q) {
+    double all = q == 0 ? infinity() : q == 1 ? -infinity() : 0;
+#pragma unroll 8
+    for (int block = team; f < s.d && block < blocks; block += kTeams) {
+      all = combine(q, all, base[(static_cast<std::int64_t>(block) * kStatistics + q) * s.d + f]);
+    }
+    __syncthreads();
+    shared[team][threadIdx.x & 31] = all;
+    __syncthreads();
+    if (team != 0 || f >= s.d) continue;
+    for (int t = 1; t < kTeams; ++t) all = combine(q, all, shared[t][threadIdx.x & 31]);
+    base[static_cast<std::int64_t>(q) * s.d + f] = all;
+  }
+}
+
 /// From the blocks' statistics to what the sums are about and their units; a block an item.
 __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, int blocks) {
-  __shared__ double shared[kThreads];
+  __shared__ double shared[kThreads], values[kThreads];
   const int b = blockIdx.x;
   ItemState& item = s.items[b];
   const double* in = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
   const bool unit_rows = s.metric == Metric::cosine;
   const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
-  double largest = 0, scatter = 0, variance = 0, squares = 0, total_weight = 0;
+  double largest = 0, largest_value = 0, scatter = 0, variance = 0, squares = 0, total_weight = 0;
   if (s.weights) {
     double mine = 0;
     for (std::int64_t i = threadIdx.x; i < s.n; i += kThreads) {
@@ -173,12 +219,9 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
     total_weight = s.n;
   }
   for (int f = threadIdx.x; f < s.d; f += kThreads) {
-    double all[kStatistics] = {infinity(), -infinity(), 0, 0, 0, 0};
-    for (int block = 0; block < blocks; ++block) {
-      const double* part = in + static_cast<std::int64_t>(block) * kStatistics * s.d + f;
-      all[0] = fmin(all[0], part[0]);
-      all[1] = fmax(all[1], part[s.d]);
-      for (int q = 2; q < kStatistics; ++q) all[q] += part[q * static_cast<std::int64_t>(s.d)];
+    double all[kStatistics];
+    for (int q = 0; q < (s.weights ? kStatistics : 4); ++q) {
+      all[q] = in[q * static_cast<std::int64_t>(s.d) + f];
     }
     const std::int64_t at = static_cast<std::int64_t>(b) * s.d + f;
     const double mean = s.sample_mean[at];
@@ -190,8 +233,11 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
       magnitude = fmax(all[1] - centre, centre - all[0]);
     }
     s.sum_centre[at] = centre;
-    s.unit[at] = unit_for(magnitude * item.largest_weight, s.value_bits);
+    const double unit = unit_for(magnitude * item.largest_weight, s.value_bits);
+    s.unit[at] = unit;
+    s.worth[at] = 1 / unit;
     largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
+    largest_value = fmax(largest_value, fmax(fabs(all[1]), fabs(all[0])));
     squares += magnitude * magnitude;
     const double offset = all[2] / s.n;
     variance += fmax(0.0, all[3] / s.n - offset * offset);
@@ -204,10 +250,15 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
   squares = block_sum(squares, shared);
   __syncthreads();
   shared[threadIdx.x] = largest;
+  values[threadIdx.x] = largest_value;
   __syncthreads();
   if (threadIdx.x != 0) return;
-  for (int t = 1; t < kThreads; ++t) largest = fmax(largest, shared[t]);
-  item.largest = largest;
+  for (int t = 1; t < kThreads; ++t) {
+    largest = fmax(largest, shared[t]);
+    largest_value = fmax(largest_value, values[t]);
+  }
+  item.largest_value = largest_value;
+  if (!unit_rows) item.largest = largest;
   item.scatter = scatter;
   item.mean_variance = variance / s.d;
   item.coarse = s.limbs == 1 ? ldexp(squares * s.n, 2 - s.value_bits) : 0;
@@ -226,7 +277,30 @@ __global__ void __launch_bounds__(kThreads) find_bad(const FitState s, std::int6
   }
 }
 
+/// Half the squared length of the sample mean: what half-norms have in common where the data lies far
+/// from the origin.
+__global__ void __launch_bounds__(32) norm_offset(const FitState s) {
+  double sum = 0;
+  for (int f = threadIdx.x; f < s.d; f += 32) {
+    const double m = s.sample_mean[static_cast<std::int64_t>(blockIdx.x) * s.d + f];
+    sum += m * m;
+  }
+  sum = warp_sum(sum);
+  if (threadIdx.x == 0) s.norm_offset[blockIdx.x] = 0.5 * sum;
+}
+
+template <class T>
+void launch_mean(const FitState& s, cudaStream_t stream) {
+  sample_mean<T><<<static_cast<unsigned>(s.batch), kThreads, 0, stream>>>(s);
+  norm_offset<<<static_cast<unsigned>(s.batch), 32, 0, stream>>>(s);
+}
+
 }  // namespace
+
+void launch_sample_mean(const FitState& s, cudaStream_t stream) {
+  with_element_type(s.dtype, [&](auto element) { launch_mean<decltype(element)>(s, stream); });
+  check(cudaGetLastError(), "sample_mean");
+}
 
 void launch_prepare(const FitState& s, cudaStream_t stream) {
   const auto batch = static_cast<unsigned>(s.batch);
@@ -239,7 +313,7 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
           s, const_cast<double*>(s.lengths));
     }
     weight_range<<<batch, kThreads, 0, stream>>>(s);
-    sample_mean<T><<<batch, kThreads, 0, stream>>>(s);
+    launch_mean<T>(s, stream);
     constexpr int kWidth = kPackWidth<T>;
     StatisticsShape shape;
     const int packs = (s.d + kWidth - 1) / kWidth;
@@ -251,11 +325,25 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
     shape.rows = (s.n + shape.blocks - 1) / shape.blocks;
     const auto grid = static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) *
                                             shape.slices * s.batch);
+    const auto launch = [&](auto aligned, auto plain) {
+      statistics<T, kWidth, aligned.value, plain.value><<<grid, kThreads, 0, stream>>>(s, shape);
+    };
+    const bool plain = !s.weights && !s.lengths;
+    const auto with_plain = [&](auto aligned) {
+      if (plain) {
+        launch(aligned, std::true_type{});
+      } else {
+        launch(aligned, std::false_type{});
+      }
+    };
     if (packs_are_aligned<T>(s)) {
-      statistics<T, kWidth, true><<<grid, kThreads, 0, stream>>>(s, shape);
+      with_plain(std::true_type{});
     } else {
-      statistics<T, kWidth, false><<<grid, kThreads, 0, stream>>>(s, shape);
+      with_plain(std::false_type{});
     }
+    const int slices = (s.d + 31) / 32;
+    combine_statistics<<<static_cast<unsigned>(slices) * batch, kThreads, 0, stream>>>(
+        s, shape.blocks, slices);
     finish_statistics<<<batch, kThreads, 0, stream>>>(s, shape.blocks);
   });
   check(cudaGetLastError(), "prepare");

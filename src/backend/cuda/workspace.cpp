@@ -87,13 +87,15 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.running, 1);
   if (own_labels) cut.take(s.labels, b * n);
   cut.take(s.previous, b * n);
-  cut.take(s.permutation, b * n);
+  cut.take(s.entries, b * n);
   double* lengths = nullptr;
   if (p.metric == Metric::cosine) cut.take(lengths, b * n);
   s.lengths = lengths;
   cut.take(s.sample_mean, b * d);
   cut.take(s.sum_centre, b * d);
   cut.take(s.unit, b * d);
+  cut.take(s.worth, b * d);
+  cut.take(s.norm_offset, b);
   cut.take(s.weight_units, b);
   cut.take(s.statistics, b * statistics_blocks(n) * kStatistics * d);
   if (own_centroids) cut.take_bytes(s.centroids, b * k * d * centroid);

@@ -27,7 +27,11 @@ void launch_assign(AssignKernel kernel, const FitState& state, const DeviceSpec&
 void launch_assign_simt(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
 void launch_assign_sm80(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
 void launch_assign_sm90(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
-/// The most features that sm90's tiles hold.
-constexpr int kSm90MostFeatures = 256;
+/// Does the kernel want half-norms as an extra step of its product (half_norms.cuh)?
+inline bool wants_half_norm_terms(AssignKernel kernel, std::int64_t n_features) {
+  return kernel == AssignKernel::sm90 && n_features <= 256;
+}
+/// The most features that sm90's tiles hold: twelve chunks of 64.
+constexpr int kSm90MostFeatures = 768;
 
 }  // namespace warpmeans::cuda

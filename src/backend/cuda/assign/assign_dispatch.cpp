@@ -11,9 +11,8 @@ namespace {
 /// Why this kernel cannot serve the problem here; empty if it can.
 std::string obstacle(AssignKernel kernel, const Problem& problem, const DeviceSpec& device) {
   const bool native = problem.precision == Precision::native;
-  const std::string capability =
-      "this device has compute capability " + std::to_string(device.major) + "." +
-      std::to_string(device.minor);
+  const std::string capability = "this device has compute capability " +
+                                 std::to_string(device.major) + "." + std::to_string(device.minor);
   switch (kernel) {
     case AssignKernel::simt:
       return native ? "it computes in float64, which is precision \"exact\"" : "";
@@ -48,8 +47,7 @@ AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
                     std::string(warpmeans::name_of(problem.dtype)) + "; use \"exact\"");
   }
   if (problem.precision == Precision::tf32) {
-    throw Error(ErrorCode::unsupported,
-                "precision \"tf32\" is not in this version; use \"exact\"");
+    throw Error(ErrorCode::unsupported, "precision \"tf32\" is not in this version; use \"exact\"");
   }
   std::string why_not;
   for (const AssignKernel kernel : {AssignKernel::sm90, AssignKernel::sm80, AssignKernel::simt}) {

@@ -269,6 +269,10 @@ __global__ void __launch_bounds__(sm80::kThreads, 2)
   for (int slot = 0; slot < layout.stages - 1; ++slot) copy_next(slot);
 
   RunningArgmax best[2][2];  // [16 points][row l / 4 or l / 4 + 8]
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {  // nvcc 13.0 makes zeros of all but the first of the initialisers
+    best[i >> 1][i & 1] = RunningArgmax();
+  }
   int slot = 0;
   for (int tile = 0; tile < tiles; ++tile) {
     const bool busy = tile * kCentroidTile + warp_centroid < state.k && warp_point < copier.rows;

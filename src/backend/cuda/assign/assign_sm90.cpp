@@ -1,6 +1,6 @@
 // The parts of assign_sm90's host side that are compiled once.
-#include <cudaTypedefs.h>
 #include <cuda.h>
+#include <cudaTypedefs.h>
 
 #include <string>
 
@@ -41,11 +41,11 @@ CUtensorMap tensor_map(bool bf16, const void* data, std::int64_t features, std::
   if (items == 1) item_stride = 8;
   const cuuint64_t strides[] = {unsigned_of(row_stride * 2), unsigned_of(item_stride * 2)};
   const cuuint32_t box[] = {64, 128, 1}, steps[] = {1, 1, 1};
-  const CUresult result = encode(
-      &map, bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 3,
-      const_cast<void*>(data), extents, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-      CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
-      CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult result =
+      encode(&map, bf16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16, 3,
+             const_cast<void*>(data), extents, strides, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   if (result != CUDA_SUCCESS) {
     throw Error(ErrorCode::unsupported,
                 "cuda: no tensor map for " + std::to_string(items) + " x " + std::to_string(rows) +

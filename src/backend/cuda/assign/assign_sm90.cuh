@@ -13,10 +13,9 @@
 #include <cuda_runtime_api.h>
 
 #include "backend/cuda/assign/half_norms.cuh"
-#include "backend/cuda/device/ptx_sm90.cuh"
+#include "backend/cuda/assign/sm90_parts.cuh"
 #include "backend/cuda/device/running_argmin.cuh"
 #include "backend/cuda/device/wgmma.cuh"
-#include "backend/cuda/fit_state.h"
 
 namespace warpmeans::cuda {
 
@@ -37,30 +36,7 @@ struct Sm90Tile {
   static constexpr int kLastBoxes = (kSteps - 8 * (kParts - 1) + 3) / 4;  // of the last part
 };
 
-struct Sm90Args {
-  FitState state;
-  int tiles = 0;              // of centroids
-  int units = 0;              // (item, block of points) pairs
-  int units_per_item = 0;
-  bool final_pass = false;
-  float one = 1.0f;           // for RunningArgmax::update
-  int one_int = 1;
-};
-
 namespace sm90 {
-
-/// Position in the ring and its parity.
-template <int kStages>
-struct RingCursor {
-  int stage = 0;
-  std::uint32_t parity = 0;
-  __device__ __forceinline__ void advance() {
-    if (++stage == kStages) {
-      stage = 0;
-      parity ^= 1;
-    }
-  }
-};
 
 /// Shared memory as byte addresses: the ring's boxes, its half-norm terms, its barriers.
 template <class Tile>
@@ -80,19 +56,10 @@ struct Ring {
   }
 };
 
-/// The first unit of an active item from `unit` on, in this block's stride.
-__device__ __forceinline__ int active_unit(const Sm90Args& args, int unit) {
-  while (unit < args.units &&
-         !is_active(args.state.items[unit / args.units_per_item], args.final_pass)) {
-    unit += static_cast<int>(gridDim.x);
-  }
-  return unit;
-}
-
 template <class Tile>
 __device__ __forceinline__ void produce(const CUtensorMap& points, const CUtensorMap& centroids,
                                         const Sm90Args& args, const Ring<Tile>& ring) {
-  RingCursor<Tile::kStages> at;
+  RingCursor at;
   const FitState& s = args.state;
   const auto load = [&](const CUtensorMap& map, int part, int row, int item, const void* terms) {
     barrier_wait(ring.empty(at.stage), at.parity ^ 1);
@@ -106,7 +73,7 @@ __device__ __forceinline__ void produce(const CUtensorMap& points, const CUtenso
     if (terms) {
       copy_bytes(ring.half_norms(at.stage), terms, kHalfNormTileBytes, ring.full(at.stage));
     }
-    at.advance();
+    at.advance(Tile::kStages);
   };
   for (int unit = active_unit(args, blockIdx.x); unit < args.units;
        unit = active_unit(args, unit + gridDim.x)) {
@@ -135,7 +102,7 @@ struct Consumer {
   const Ring<Tile>& ring;
   const Sm90Args& args;
   const int group, warp, lane, quarter;
-  RingCursor<Tile::kStages> at;
+  RingCursor at;
   std::uint32_t a[kSets][Tile::kSteps][4];
   RunningArgmax rows[2 * kSets];
   std::uint32_t scales[4];
@@ -191,7 +158,7 @@ struct Consumer {
             }
           }
         }
-        at.advance();
+        at.advance(Tile::kStages);
       }
     }
     return first;
@@ -240,7 +207,7 @@ struct Consumer {
     start(acc1, 1, at.stage);
     release_from<2>(first_point_stage);
     argmax(acc0, rows[0], rows[1], 0);
-    at.advance();
+    at.advance(Tile::kStages);
     for (int tile = 1; tile < tiles; ++tile) {
       barrier_wait(ring.full(at.stage), at.parity);
       wgmma_wait<0>();
@@ -252,7 +219,7 @@ struct Consumer {
       pin(acc0);
       start(acc1, 1, at.stage);
       argmax(acc0, rows[0], rows[1], tile);
-      at.advance();
+      at.advance(Tile::kStages);
     }
     wgmma_wait<0>();
     pin(acc1);
@@ -271,7 +238,7 @@ struct Consumer {
         barrier_wait(ring.full(at.stage), at.parity);
         wgmma_fence();
         multiply(acc, 0, part, at.stage);
-        at.advance();
+        at.advance(Tile::kStages);
       }
       wgmma_commit();
       return first;
@@ -313,28 +280,6 @@ struct Consumer {
       finish(acc1, tile - 1, stage1);
     }
   }
-
-  /// Writes the labels of one unit, and counts those that changed.
-  __device__ __forceinline__ void write_labels(const FitState& s, int item, int first_row) {
-    int mine = 0;
-#pragma unroll
-    for (int i = 0; i < 2 * kSets; ++i) {
-      const int label = best_column_of_quad(rows[i]);
-      if (i == quarter) mine = label;
-    }
-    const int row = first_row + group * 64 * kSets + (quarter >> 1) * 64 + warp * 16 + (lane >> 2) +
-                    (quarter & 1) * 8;
-    bool changed = false;
-    if (quarter < 2 * kSets && row < s.n) {
-      const std::size_t i = static_cast<std::size_t>(item) * s.n + row;
-      const int before = s.labels[i];
-      s.previous[i] = before;
-      s.labels[i] = mine;
-      changed = before != mine;
-    }
-    const int sum = __popc(__ballot_sync(~0u, changed));
-    if (lane == 0 && sum) atomicAdd(&s.items[item].changed, sum);
-  }
 };
 
 template <class Tile>
@@ -354,7 +299,8 @@ __device__ __forceinline__ void consume(const Sm90Args& args, const Ring<Tile>& 
     } else {
       c.score_one_set(args.tiles, first);
     }
-    c.write_labels(s, unit / args.units_per_item, unit % args.units_per_item * Tile::kBlockPoints);
+    write_labels<Tile::kSets>(s, unit / args.units_per_item,
+                              unit % args.units_per_item * Tile::kBlockPoints, c.rows);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "backend/cuda/assign/assign_sm90.cuh"
+#include "backend/cuda/assign/assign_sm90_wide.cuh"
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device_spec.h"
 
@@ -13,8 +14,9 @@ namespace warpmeans::cuda {
 CUtensorMap tensor_map(bool bf16, const void* data, std::int64_t features, std::int64_t rows,
                        std::int64_t items, std::int64_t row_stride, std::int64_t item_stride);
 
-template <class Tile>
-void launch_sm90_tile(const FitState& s, const DeviceSpec& device, bool final_pass,
+/// `kernel` is the instance for Tile of one of the two kernels.
+template <class Tile, class Kernel>
+void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device, bool final_pass,
                       cudaStream_t stream) {
   Sm90Args args;
   args.state = s;
@@ -27,7 +29,6 @@ void launch_sm90_tile(const FitState& s, const DeviceSpec& device, bool final_pa
   const CUtensorMap centroids =
       tensor_map(Tile::kBf16, s.centroids16, s.d_padded, s.k, s.batch, s.d_padded,
                  static_cast<std::int64_t>(s.k) * s.d_padded);
-  const auto kernel = &assign_sm90_kernel<Tile>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                              Tile::kSharedBytes),
         "cudaFuncSetAttribute");
@@ -44,7 +45,8 @@ void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, bool fin
   const int steps = (s.d + 15) / 16;
   const bool many = static_cast<std::int64_t>((s.n + 255) / 256) * s.batch >= device.multiprocessors;
   const auto launch = [&](auto tile) {
-    launch_sm90_tile<decltype(tile)>(s, device, final_pass, stream);
+    using Tile = decltype(tile);
+    launch_sm90_tile<Tile>(&assign_sm90_kernel<Tile>, s, device, final_pass, stream);
   };
   const auto with_sets = [&]<int kSteps>() {
     if (many) {
@@ -59,7 +61,9 @@ void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, bool fin
   if (steps <= 8) return with_sets.template operator()<8>();
   if (steps <= 10) return launch(Sm90Tile<10, 1, kBf16>{});
   if (steps <= 13) return launch(Sm90Tile<13, 1, kBf16>{});
-  return launch(Sm90Tile<16, 1, kBf16>{});
+  if (steps <= 16) return launch(Sm90Tile<16, 1, kBf16>{});
+  using Wide = Sm90WideTile<kBf16>;
+  return launch_sm90_tile<Wide>(&assign_sm90_wide_kernel<Wide>, s, device, final_pass, stream);
 }
 
 }  // namespace warpmeans::cuda

@@ -3,7 +3,9 @@
 //
 // float16 holds 11 bits down to 2^-24, so five terms with falling scales: what one leaves is below
 // its neighbour's reach, and a float32's 24 bits survive for any norm below 2^31 and for data down
-// to float16's smallest normal numbers. bfloat16 has float32's range: four terms of scale 1.
+// to float16's smallest normal numbers. bfloat16 has float32's range: four terms of scale 1. What all
+// half-norms have in common, |mean|^2 / 2, is taken off first: it decides nothing, and data far from
+// the origin would have nothing but it.
 //
 // The terms of a tile of 128 centroids lie as wgmma's plain layout wants them, (16, 2, 8, 8): rows
 // of eight terms, eight centroids of one core matrix after another, terms 8-15 (zero) in the second.
@@ -35,7 +37,7 @@ __device__ __forceinline__ std::uint32_t half_norm_scales(int quarter) {
 /// Writes the eight terms of centroid j (of its tile) for a half-norm; -Inf for padding.
 template <bool kBf16>
 __device__ void write_half_norm_terms(std::uint16_t* tile, int j, float half_norm) {
-  std::uint16_t terms[8] = {};
+  alignas(16) std::uint16_t terms[8] = {};
   if constexpr (kBf16) {
     float rest = half_norm;
     for (int t = 0; t < 4; ++t) {
@@ -55,10 +57,8 @@ __device__ void write_half_norm_terms(std::uint16_t* tile, int j, float half_nor
     }
   }
   std::uint16_t* row = tile + (j / 8) * 128 + (j % 8) * 8;
-  for (int t = 0; t < 8; ++t) {
-    row[t] = terms[t];
-    row[64 + t] = 0;
-  }
+  *reinterpret_cast<uint4*>(row) = *reinterpret_cast<const uint4*>(terms);
+  *reinterpret_cast<uint4*>(row + 64) = make_uint4(0, 0, 0, 0);
 }
 
 }  // namespace warpmeans::cuda

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "backend/cuda/fit_state.h"
 
@@ -34,18 +35,17 @@ template <>
 struct Element<__half> {
   static constexpr double kScale = 0x1p1008, kBias = 0;  // 1023 and 15
   static __device__ __forceinline__ double raw(__half x) {
-    const unsigned bits = __half_as_ushort(x);
-    return __hiloint2double(static_cast<int>(((bits & 0x8000u) << 16) | ((bits & 0x7FFFu) << 10)),
-                            0);
+    // Sign and magnitude to bits 31 and 24..10: an arithmetic shift, less the copies of the sign.
+    const int bits = static_cast<int>(static_cast<unsigned>(__half_as_ushort(x)) << 16);
+    return __hiloint2double((bits >> 6) & 0x81FFFFFF, 0);
   }
 };
 template <>
 struct Element<__nv_bfloat16> {
   static constexpr double kScale = 0x1p896, kBias = 0;
   static __device__ __forceinline__ double raw(__nv_bfloat16 x) {
-    const unsigned bits = __bfloat16_as_ushort(x);
-    return __hiloint2double(static_cast<int>(((bits & 0x8000u) << 16) | ((bits & 0x7FFFu) << 13)),
-                            0);
+    const int bits = static_cast<int>(static_cast<unsigned>(__bfloat16_as_ushort(x)) << 16);
+    return __hiloint2double((bits >> 3) & 0x8FFFFFFF, 0);
   }
 };
 template <>
@@ -108,21 +108,32 @@ __device__ __forceinline__ const T* row_of(const void* points, std::int64_t batc
   return static_cast<const T*>(points) + b * batch_stride + i * row_stride;
 }
 
-/// Values that a lane takes of a row at once: 16 bytes, or 8 of bytes.
+/// Values that a lane takes of a row at once. Few, so that their float64 constants leave registers
+/// for many warps; a warp still reads 128 bytes or more of a long row.
 template <class T>
-constexpr int kPackWidth = sizeof(T) == 8 ? 2 : sizeof(T) == 4 ? 4 : 8;
+constexpr int kPackWidth = sizeof(T) == 8 ? 2 : 4;
 
 /// kWidth values of a row at once, in one aligned load where rows allow it.
 template <class T, int kWidth, bool kAligned>
 struct Pack {
-  T values[kWidth];
+  alignas(sizeof(T) * kWidth) T values[kWidth];
+
+  /// Element<T>::raw(values[i]), from whole words where two values share one.
+  __device__ __forceinline__ double raw(int i) const {
+    if constexpr (sizeof(T) == 2) {
+      const int word = static_cast<int>(reinterpret_cast<const unsigned*>(values)[i / 2]);
+      const int bits = i % 2 == 0 ? word << 16 : word;  // what is below is masked away
+      return Element<T>::kScale == 0x1p1008 ? __hiloint2double((bits >> 6) & 0x81FFFC00, 0)
+                                            : __hiloint2double((bits >> 3) & 0x8FFFE000, 0);
+    } else {
+      return Element<T>::raw(values[i]);
+    }
+  }
   __device__ __forceinline__ void load(const T* row, int f, int d) {
     if constexpr (kAligned) {
-      if constexpr (sizeof(T) * kWidth == 16) {
-        *reinterpret_cast<uint4*>(values) = __ldg(reinterpret_cast<const uint4*>(row + f));
-      } else {
-        *reinterpret_cast<uint2*>(values) = __ldg(reinterpret_cast<const uint2*>(row + f));
-      }
+      using Word = std::conditional_t<sizeof(T) * kWidth == 16, uint4,
+                                      std::conditional_t<sizeof(T) * kWidth == 8, uint2, unsigned>>;
+      *reinterpret_cast<Word*>(values) = __ldg(reinterpret_cast<const Word*>(row + f));
     } else {
 #pragma unroll
       for (int i = 0; i < kWidth; ++i) {

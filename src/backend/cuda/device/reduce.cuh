@@ -25,14 +25,16 @@ __device__ __forceinline__ double eight_sum(double value) {
   return value;
 }
 
-/// Sum of a value per thread of a block of kThreads, in order; all threads get it.
+/// Sum of a value per thread of a block, warp by warp; all threads get it.
 template <int kThreads>
-__device__ double block_sum(double value, double (&shared)[kThreads]) {
+__device__ __forceinline__ double block_sum(double value, double (&shared)[kThreads]) {
+  value = warp_sum(value);
   __syncthreads();
-  shared[threadIdx.x] = value;
+  if ((threadIdx.x & 31) == 0) shared[threadIdx.x / 32] = value;
   __syncthreads();
   double sum = 0;
-  for (int t = 0; t < kThreads; ++t) sum += shared[t];
+#pragma unroll
+  for (int w = 0; w < kThreads / 32; ++w) sum += shared[w];
   return sum;
 }
 

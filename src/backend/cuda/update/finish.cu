@@ -11,53 +11,53 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// Sum of w |x - c|^2 = scatter + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m what the
-/// sums are about; the other metrics likewise. c are the centroids that the labels belong to.
-__device__ __forceinline__ void measure_cluster(const FitState& s, const ClusterView& c,
-                                                bool empty) {
-  double total = 0, magnitude = 0;
-  const double factor = s.metric == Metric::cosine ? s.inv_norms[c.cluster] * s.scale : 1.0;
-  for (int f = static_cast<int>(threadIdx.x) & 31; !empty && f < s.d; f += 32) {
-    const double sum = sum_value(s, c, f);
-    const double centroid = centroid_value(s, s.previous_centroids, c.cluster, f) * factor;
-    const double centre = s.sum_centre[c.b * s.d + f];
-    if (s.metric == Metric::euclidean) {
-      const double apart = centroid - centre;
-      total += apart * (c.weight * apart - 2 * sum);
-      magnitude += fabs(apart) * (c.weight * fabs(apart) + 2 * fabs(sum));
-    } else {
-      total += -centroid * (sum + c.weight * centre);
-      magnitude += fabs(centroid) * (fabs(sum) + c.weight * fabs(centre));
-    }
-  }
-  total = warp_sum(total);
-  magnitude = warp_sum(magnitude);
-  if ((threadIdx.x & 31) != 0) return;
-  const double whole = s.metric == Metric::cosine && !empty ? c.weight : 0;
-  s.cluster_inertia[c.cluster] = total + whole;
-  s.cluster_magnitude[c.cluster] = magnitude + whole;
-}
-
-/// A warp a cluster: inertia with the centroid as it was, then the new one.
+/// A warp a cluster. With the centroid as it was, to which the labels belong, the cluster's part of
+///   inertia = sum of w |x - c|^2 = scatter + sum over clusters of W |c - m|^2 - 2 (c - m).S,
+/// m being what the sums S are about (the other metrics likewise); then the new centroid.
+template <bool kPlain>
 __global__ void __launch_bounds__(kThreads) means(const FitState s) {
   const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   if (at >= static_cast<std::int64_t>(s.batch) * s.k) return;
   const std::int64_t b = at / s.k;
   const int j = static_cast<int>(at % s.k), lane = threadIdx.x & 31;
   if (s.items[b].stop) return;
+  const ClusterView cluster = view_cluster(s, b, j);
+  const bool cosine = !kPlain && s.metric == Metric::cosine, euclidean = s.metric == Metric::euclidean;
+  const bool no_points = s.counts[at] == 0, empty = is_empty(s, at);
+  const double factor = cosine ? s.inv_norms[at] * s.scale : 1.0;
+  const double length = cosine && !empty ? direction_length(s, cluster) : 1.0;
+  // Points that cancel leave the centroid its direction.
+  const bool moves = !empty && (!cosine || length > 1e-12 * cluster.weight);
+  double total = 0, magnitude = 0, shift = 0;
+#pragma unroll 2
   for (int f = lane; f < s.d; f += 32) {
-    const std::int64_t i = at * s.d + f;
-    if (s.dtype == DType::float64) {
-      static_cast<double*>(s.previous_centroids)[i] = static_cast<double*>(s.centroids)[i];
-    } else {
-      static_cast<float*>(s.previous_centroids)[i] = static_cast<float*>(s.centroids)[i];
+    const double old = centroid_value<kPlain>(s, s.centroids, at, f);
+    keep_previous<kPlain>(s, at, f, old);
+    if (!no_points) {
+      const double sum = sum_value<kPlain>(s, cluster, f), centre = s.sum_centre[b * s.d + f];
+      const double centroid = old * factor;
+      if (euclidean) {
+        const double apart = centroid - centre;
+        total += apart * (cluster.weight * apart - 2 * sum);
+        magnitude += fabs(apart) * (cluster.weight * fabs(apart) + 2 * fabs(sum));
+      } else {
+        total += -centroid * (sum + cluster.weight * centre);
+        magnitude += fabs(centroid) * (fabs(sum) + cluster.weight * fabs(centre));
+      }
+    }
+    if (moves) {
+      double value = mean_value<kPlain>(s, cluster, f);
+      if (cosine) value /= length;
+      shift += write_centroid<kPlain>(s, at, f, value, old);
     }
   }
-  const ClusterView cluster = view_cluster(s, b, j);
-  const bool empty = is_empty(s, at);
-  measure_cluster(s, cluster, s.counts[at] == 0);
-  const double shift = empty ? 0 : write_mean(s, cluster);
+  total = warp_sum(total);
+  magnitude = warp_sum(magnitude);
+  shift = warp_sum(shift);
   if (lane != 0) return;
+  const double whole = cosine && !no_points ? cluster.weight : 0;
+  s.cluster_inertia[at] = total + whole;
+  s.cluster_magnitude[at] = magnitude + whole;
   s.cluster_shift[at] = shift;
   if (empty) {
     atomicAdd(&s.items[b].n_empty, 1);
@@ -133,7 +133,12 @@ __global__ void __launch_bounds__(kThreads) decide_stop(const FitState s) {
 
 void launch_means(const FitState& s, cudaStream_t stream) {
   const std::int64_t clusters = static_cast<std::int64_t>(s.batch) * s.k;
-  means<<<static_cast<unsigned>((clusters + 7) / 8), kThreads, 0, stream>>>(s);
+  const auto blocks = static_cast<unsigned>((clusters + 7) / 8);
+  if (s.limbs == 1 && s.metric != Metric::cosine) {  // and so not float64
+    means<true><<<blocks, kThreads, 0, stream>>>(s);
+  } else {
+    means<false><<<blocks, kThreads, 0, stream>>>(s);
+  }
   check(cudaGetLastError(), "means");
 }
 

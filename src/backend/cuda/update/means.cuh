@@ -11,6 +11,7 @@ struct ClusterView {
   std::int64_t b, cluster;          // item, and (item, j) as one index
   const std::int64_t* sums;         // (limbs, d)
   double weight;                    // of its points
+  double inverse;                   // 1 / weight, rounded
   double limb_unit;
 };
 
@@ -28,6 +29,7 @@ __device__ __forceinline__ ClusterView view_cluster(const FitState& s, std::int6
   view.weight = s.weight_sums ? join_weight(s, b, s.weight_sums[2 * view.cluster],
                                             s.weight_sums[2 * view.cluster + 1], view.limb_unit)
                               : static_cast<double>(s.counts[view.cluster]);
+  view.inverse = 1 / view.weight;
   return view;
 }
 
@@ -36,21 +38,31 @@ __device__ __forceinline__ bool is_empty(const FitState& s, std::int64_t cluster
   return s.weight_sums[2 * cluster] == 0 && s.weight_sums[2 * cluster + 1] == 0;
 }
 
+// kPlain: one limb, float32 centroids, no cosine: what most fits are, with few registers.
+
 /// The sum of feature f in the caller's units (about sum_centre).
+template <bool kPlain>
 __device__ __forceinline__ double sum_value(const FitState& s, const ClusterView& c, int f) {
   double sum = static_cast<double>(c.sums[f]);
-  if (s.limbs == 2) sum += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
-  return sum / s.unit[c.b * s.d + f];
+  if (!kPlain && s.limbs == 2) sum += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
+  return sum * s.worth[c.b * s.d + f];
 }
 
 /// The mean of feature f; with cosine its sum, to be divided by the length of all.
+template <bool kPlain>
 __device__ __forceinline__ double mean_value(const FitState& s, const ClusterView& c, int f) {
   const double high = static_cast<double>(c.sums[f]);
   double low = static_cast<double>(c.sums[f] - static_cast<long long>(high));
-  if (s.limbs == 2) low += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
-  const double worth = 1 / s.unit[c.b * s.d + f], centre = s.sum_centre[c.b * s.d + f];
-  if (s.metric == Metric::cosine) return (high + low) * worth;
-  if (s.limbs == 1) return centre + (high / c.weight) * worth;
+  if (!kPlain && s.limbs == 2) low += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
+  const double worth = s.worth[c.b * s.d + f], centre = s.sum_centre[c.b * s.d + f];
+  if (!kPlain && s.metric == Metric::cosine) return (high + low) * worth;
+  if (kPlain || s.limbs == 1) {
+    // high / weight, correctly rounded (Markstein 1990): the rounded inverse gives a quotient within
+    // an ulp, and one step with its exact remainder rounds it right.
+    const double near = high * c.inverse;
+    const double quotient = fma(fma(-near, c.weight, high), c.inverse, near);
+    return centre + quotient * worth;
+  }
   const double quotient = high / c.weight;
   const double rest = (fma(-quotient, c.weight, high) + low) / c.weight;
   const double centred = quotient * worth, sum = centre + centred;
@@ -67,7 +79,7 @@ __device__ __forceinline__ double direction_length(const FitState& s, const Clus
     sum = next;
   };
   for (int f = static_cast<int>(threadIdx.x) & 31; f < s.d; f += 32) {
-    const double v = mean_value(s, c, f);
+    const double v = mean_value<false>(s, c, f);
     add_term(v * v);
   }
 #pragma unroll
@@ -83,9 +95,10 @@ __device__ __forceinline__ double direction_length(const FitState& s, const Clus
 }
 
 /// Rounds a value into centroid (cluster, f); returns its squared move.
+template <bool kPlain = false>
 __device__ __forceinline__ double write_centroid(const FitState& s, std::int64_t cluster, int f,
                                                  double value, double old) {
-  if (s.dtype == DType::float64) {
+  if (!kPlain && s.dtype == DType::float64) {
     static_cast<double*>(s.centroids)[cluster * s.d + f] = value;
     return (value - old) * (value - old);
   }
@@ -94,11 +107,22 @@ __device__ __forceinline__ double write_centroid(const FitState& s, std::int64_t
   return (static_cast<double>(rounded) - old) * (static_cast<double>(rounded) - old);
 }
 
+template <bool kPlain = false>
 __device__ __forceinline__ double centroid_value(const FitState& s, const void* centroids,
                                                  std::int64_t cluster, int f) {
-  return s.dtype == DType::float64
+  return !kPlain && s.dtype == DType::float64
              ? static_cast<const double*>(centroids)[cluster * s.d + f]
              : static_cast<double>(static_cast<const float*>(centroids)[cluster * s.d + f]);
+}
+
+template <bool kPlain = false>
+__device__ __forceinline__ void keep_previous(const FitState& s, std::int64_t cluster, int f,
+                                              double value) {
+  if (!kPlain && s.dtype == DType::float64) {
+    static_cast<double*>(s.previous_centroids)[cluster * s.d + f] = value;
+  } else {
+    static_cast<float*>(s.previous_centroids)[cluster * s.d + f] = static_cast<float>(value);
+  }
 }
 
 /// A warp writes the mean of a non-empty cluster; returns its squared shift from the previous
@@ -110,7 +134,7 @@ __device__ __forceinline__ double write_mean(const FitState& s, const ClusterVie
     if (!(length > 1e-12 * c.weight)) return 0;  // points cancel: the centroid keeps its direction
   }
   for (int f = static_cast<int>(threadIdx.x) & 31; f < s.d; f += 32) {
-    double value = mean_value(s, c, f);
+    double value = mean_value<false>(s, c, f);
     if (s.metric == Metric::cosine) value /= length;
     shift += write_centroid(s, c.cluster, f, value,
                             centroid_value(s, s.previous_centroids, c.cluster, f));

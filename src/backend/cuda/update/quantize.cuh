@@ -23,22 +23,32 @@ __device__ __forceinline__ PointScale point_scale(const FitState& s, std::int64_
   return scale;
 }
 
+/// Adding it rounds a float64 below 2^51 to an integer, which the low bits then hold.
+constexpr double kRoundingMagic = 0x1.8p52;
+constexpr long long kRoundingMagicBits = 0x4338000000000000LL;
+
+/// The value in units, plus kRoundingMagicBits; one limb. `bias` is centre + Element<T>::kBias.
+template <class T>
+__device__ __forceinline__ long long quantize_biased(double raw, double bias, double unit) {
+  return __double_as_longlong(fma(fma(raw, Element<T>::kScale, -bias), unit, kRoundingMagic));
+}
+
 /// high + low x 2^-value_bits units of the value; low is zero with one limb.
 template <class T, int kLimbs>
-__device__ __forceinline__ void quantize(T x, double centre, double unit, const PointScale& scale,
-                                         double limb_scale, long long& high, long long& low) {
-  constexpr double kMagic = 0x1.8p52;
+__device__ __forceinline__ void quantize(double raw, double centre, double unit,
+                                         const PointScale& scale, double limb_scale,
+                                         long long& high, long long& low) {
   if constexpr (kLimbs == 1) {
-    const double y = fma(Element<T>::raw(x), Element<T>::kScale, -(centre + Element<T>::kBias));
-    high = __double_as_longlong(fma(y, unit, kMagic)) - __double_as_longlong(kMagic);
+    high = quantize_biased<T>(raw, centre + Element<T>::kBias, unit) - kRoundingMagicBits;
+    low = 0;
   } else {
-    const double value = to_double(x);
+    const double value = fma(raw, Element<T>::kScale, -Element<T>::kBias);
     const double y = (scale.length != 1 ? value / scale.length : value) - centre;
     const double t = y * scale.weight * unit;
-    const double rounded = t + kMagic;
-    high = __double_as_longlong(rounded) - __double_as_longlong(kMagic);
-    const double rest = (t - (rounded - kMagic)) * limb_scale;
-    low = __double_as_longlong(rest + kMagic) - __double_as_longlong(kMagic);
+    const double rounded = t + kRoundingMagic;
+    high = __double_as_longlong(rounded) - kRoundingMagicBits;
+    const double rest = (t - (rounded - kRoundingMagic)) * limb_scale;
+    low = __double_as_longlong(rest + kRoundingMagic) - kRoundingMagicBits;
   }
 }
 
@@ -54,9 +64,13 @@ __device__ __forceinline__ void add(std::int64_t* to, long long value) {
   atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(value));
 }
 
-/// Do the sums of this item start afresh, or take only what changed? Where the count lives.
+/// Bit of an entry of the sort: the row is taken from the cluster.
+constexpr std::int32_t kTakenAway = static_cast<std::int32_t>(0x80000000u);
+
+/// Do the sums of this item start afresh, or take only what changed? Where the count lives. A change
+/// is two entries, so that either way costs at most n.
 __device__ __forceinline__ bool sums_afresh(const FitState& s, const ItemState& item) {
-  return static_cast<std::int64_t>(item.changed) * 8 > s.n;
+  return static_cast<std::int64_t>(item.changed) * 2 > s.n;
 }
 
 }  // namespace warpmeans::cuda

@@ -97,10 +97,10 @@ __device__ __forceinline__ void move_point(const FitState& s, std::int64_t b, st
     long long high, low = 0;
     const double centre = s.sum_centre[b * s.d + f], unit = s.unit[b * s.d + f];
     if (s.limbs == 2) {
-      quantize<T, 2>(row[f], centre, unit, scale, limb_scale, high, low);
+      quantize<T, 2>(Element<T>::raw(row[f]), centre, unit, scale, limb_scale, high, low);
       sums[s.d + f] += sign * low;
     } else {
-      quantize<T, 1>(row[f], centre, unit, scale, limb_scale, high, low);
+      quantize<T, 1>(Element<T>::raw(row[f]), centre, unit, scale, limb_scale, high, low);
     }
     sums[f] += sign * high;
   }
@@ -117,7 +117,7 @@ __device__ __forceinline__ void move_point(const FitState& s, std::int64_t b, st
 }
 
 /// A block an item: picks, then donors without what they gave, then takers as their points. The
-/// rows picked are listed in `permutation`, free since the sums.
+/// rows picked are listed in `entries`, free since the sums.
 template <class T>
 __global__ void __launch_bounds__(kThreads, 1) relocate(const FitState s, int blocks) {
   __shared__ Farthest picks[kThreads];
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, 1) relocate(const FitState s, int bl
         accepted = left >= 2;
         if (accepted) {
           --left;
-          s.permutation[point + moves] = static_cast<std::int32_t>(best.row);
+          s.entries[point + moves] = static_cast<std::int32_t>(best.row);
         }
         s.previous[point + best.row] = kTaken;
       }
@@ -169,14 +169,14 @@ __global__ void __launch_bounds__(kThreads, 1) relocate(const FitState s, int bl
     __syncthreads();
   }
 
-  for (int m = 0; m < moves; ++m) move_point<T>(s, b, s.permutation[point + m], -1);
+  for (int m = 0; m < moves; ++m) move_point<T>(s, b, s.entries[point + m], -1);
   for (int m = threadIdx.x / 32; m < moves; m += kWarps) {
-    const int donor = s.labels[point + s.permutation[point + m]];
+    const int donor = s.labels[point + s.entries[point + m]];
     const double shift = write_mean(s, view_cluster(s, b, donor));
     if ((threadIdx.x & 31) == 0) s.cluster_shift[cluster + donor] = shift;
   }
   __syncthreads();
-  for (int m = 0; m < moves; ++m) move_point<T>(s, b, s.permutation[point + m], 1);
+  for (int m = 0; m < moves; ++m) move_point<T>(s, b, s.entries[point + m], 1);
 
   if (threadIdx.x >= 32) return;
   int taker = -1;
@@ -184,7 +184,7 @@ __global__ void __launch_bounds__(kThreads, 1) relocate(const FitState s, int bl
     do {
       ++taker;
     } while (!is_empty(s, cluster + taker));
-    const std::int64_t i = s.permutation[point + m];
+    const std::int64_t i = s.entries[point + m];
     const PointScale scale = point_scale(s, b, i);
     const T* x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i);
     double shift = 0;

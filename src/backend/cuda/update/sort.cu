@@ -1,5 +1,11 @@
-// Counting sort of the points by label: K is known, so no radix sort. Histogram, scan, scatter.
-// Where two points of a cluster land depends on who comes first; integer sums do not care.
+// Counting sort of what the sums have to take in, by cluster: K is known, so no radix sort. Histogram,
+// scan, scatter.
+//
+// An entry is a row to be added to a cluster, or (sign bit set) taken from it. Where most labels
+// changed, every point is an entry of its cluster and the sums start afresh; where fewer than half did,
+// each of those is one entry of its new cluster and one of its old. Either way at most n entries, and
+// the count of changes decides, on the device. Which of two entries of a cluster comes first depends on
+// who is faster; integer sums do not care.
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/update/quantize.cuh"
 #include "backend/cuda/update/update.h"
@@ -8,11 +14,12 @@ namespace warpmeans::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kBlockRows = 8192;          // labels that one block counts
+constexpr int kLabels = 8;                 // of a thread, in registers
+constexpr int kBlockRows = kThreads * kLabels;
 constexpr int kMostBins = 12 * 1024 - 64;  // 48 KiB of shared memory
 
 __device__ __forceinline__ bool sorts(const FitState& s, int b, bool final_pass) {
-  return is_active(s.items[b], final_pass) && sums_afresh(s, s.items[b]);
+  return is_active(s.items[b], final_pass) && s.items[b].changed > 0;
 }
 
 /// Adds one for `key`, lanes with the same key together; returns this lane's place.
@@ -27,44 +34,69 @@ __device__ __forceinline__ int aggregated_add(std::int32_t* bins, int key, bool 
   return base + __popc(peers & ((1u << lane) - 1));
 }
 
-/// Also clears the item's sums, of which it takes a share, for the segmented sums to add to.
+/// This thread's share of a block of rows: the cluster that a row comes to, -1 if to none, and the one
+/// that it leaves.
+struct Moves {
+  int to[kLabels], from[kLabels];
+
+  __device__ __forceinline__ void load(const FitState& s, std::int64_t item, std::int64_t first,
+                                       bool afresh) {
+#pragma unroll
+    for (int q = 0; q < kLabels; ++q) {
+      const std::int64_t i = first + threadIdx.x + q * kThreads;
+      to[q] = from[q] = -1;
+      if (i >= s.n) continue;
+      to[q] = s.labels[item * s.n + i];
+      if (afresh) continue;
+      from[q] = s.previous[item * s.n + i];
+      if (from[q] == to[q]) to[q] = from[q] = -1;
+    }
+  }
+};
+
+/// Also clears the sums that start afresh, of which each block takes a share.
 __global__ void __launch_bounds__(kThreads) histogram(const FitState s, int blocks, bool shared_bins,
                                                       bool final_pass) {
   extern __shared__ std::int32_t bins[];
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
-  const std::int64_t words = static_cast<std::int64_t>(s.k) * s.limbs * s.d;
-  for (std::int64_t i = static_cast<std::int64_t>(block) * kThreads + threadIdx.x; i < words;
-       i += static_cast<std::int64_t>(blocks) * kThreads) {
-    s.sums[b * words + i] = 0;
+  const bool afresh = sums_afresh(s, s.items[b]);
+  if (afresh) {
+    const auto clear = [&](std::int64_t* words, std::int64_t count) {
+      for (std::int64_t i = static_cast<std::int64_t>(block) * kThreads + threadIdx.x; i < count;
+           i += static_cast<std::int64_t>(blocks) * kThreads) {
+        words[b * count + i] = 0;
+      }
+    };
+    clear(s.sums, static_cast<std::int64_t>(s.k) * s.limbs * s.d);
+    clear(s.counts, s.k);
+    if (s.weight_sums) clear(s.weight_sums, 2 * static_cast<std::int64_t>(s.k));
   }
-  if (s.weight_sums) {
-    for (std::int64_t i = static_cast<std::int64_t>(block) * kThreads + threadIdx.x; i < 2 * s.k;
-         i += static_cast<std::int64_t>(blocks) * kThreads) {
-      s.weight_sums[static_cast<std::int64_t>(b) * 2 * s.k + i] = 0;
-    }
-  }
-  const std::int64_t first = static_cast<std::int64_t>(block) * kBlockRows;
-  const std::int64_t end = min(first + kBlockRows, static_cast<std::int64_t>(s.n));
-  const std::int32_t* labels = s.labels + static_cast<std::int64_t>(b) * s.n;
+  Moves moves;
+  moves.load(s, b, static_cast<std::int64_t>(block) * kBlockRows, afresh);
   std::int32_t* global_bins = s.bins + static_cast<std::int64_t>(b) * s.k;
   if (!shared_bins) {
-    for (std::int64_t base = first; base < end; base += kThreads) {
-      const std::int64_t i = base + threadIdx.x;
-      aggregated_add(global_bins, i < end ? labels[i] : -1, i < end);
+#pragma unroll
+    for (int q = 0; q < kLabels; ++q) {
+      aggregated_add(global_bins, moves.to[q], moves.to[q] >= 0);
+      if (!afresh) aggregated_add(global_bins, moves.from[q], moves.from[q] >= 0);
     }
     return;
   }
   for (int j = threadIdx.x; j < s.k; j += kThreads) bins[j] = 0;
   __syncthreads();
-  for (std::int64_t i = first + threadIdx.x; i < end; i += kThreads) atomicAdd(&bins[labels[i]], 1);
+#pragma unroll
+  for (int q = 0; q < kLabels; ++q) {
+    if (moves.to[q] >= 0) atomicAdd(&bins[moves.to[q]], 1);
+    if (moves.from[q] >= 0) atomicAdd(&bins[moves.from[q]], 1);
+  }
   __syncthreads();
   for (int j = threadIdx.x; j < s.k; j += kThreads) {
     if (bins[j]) atomicAdd(&global_bins[j], bins[j]);
   }
 }
 
-/// bins -> counts, offsets, cursors; one block an item. Leaves the bins at zero.
+/// bins -> offsets and cursors; one block an item. Leaves the bins at zero.
 __global__ void __launch_bounds__(1024) scan(const FitState s, bool final_pass) {
   __shared__ int warp_sums[32];
   const int b = blockIdx.x, thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
@@ -94,11 +126,10 @@ __global__ void __launch_bounds__(1024) scan(const FitState s, bool final_pass) 
   for (int j = first; j < end; ++j) {
     const int count = s.bins[at + j];
     s.bins[at + j] = 0;
-    s.counts[at + j] = count;
     s.cursors[at + j] = offsets[j] = offset;
     offset += count;
   }
-  if (thread == 0) offsets[s.k] = s.n;
+  if (thread == 0) offsets[s.k] = warp_sums[31];
 }
 
 __global__ void __launch_bounds__(kThreads) scatter(const FitState s, int blocks, bool shared_bins,
@@ -106,29 +137,41 @@ __global__ void __launch_bounds__(kThreads) scatter(const FitState s, int blocks
   extern __shared__ std::int32_t bins[];
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
+  const bool afresh = sums_afresh(s, s.items[b]);
   const std::int64_t first = static_cast<std::int64_t>(block) * kBlockRows;
-  const std::int64_t end = min(first + kBlockRows, static_cast<std::int64_t>(s.n));
-  const std::int32_t* labels = s.labels + static_cast<std::int64_t>(b) * s.n;
-  std::int32_t* permutation = s.permutation + static_cast<std::int64_t>(b) * s.n;
+  std::int32_t* entries = s.entries + static_cast<std::int64_t>(b) * s.n;
   std::int32_t* cursors = s.cursors + static_cast<std::int64_t>(b) * s.k;
+  Moves moves;
+  moves.load(s, b, first, afresh);
+  const auto row = [&](int q) { return static_cast<std::int32_t>(first + threadIdx.x + q * kThreads); };
   if (!shared_bins) {
-    for (std::int64_t base = first; base < end; base += kThreads) {
-      const std::int64_t i = base + threadIdx.x;
-      const int to = aggregated_add(cursors, i < end ? labels[i] : -1, i < end);
-      if (i < end) permutation[to] = static_cast<std::int32_t>(i);
+#pragma unroll
+    for (int q = 0; q < kLabels; ++q) {
+      const int to = aggregated_add(cursors, moves.to[q], moves.to[q] >= 0);
+      if (moves.to[q] >= 0) entries[to] = row(q);
+      if (afresh) continue;
+      const int from = aggregated_add(cursors, moves.from[q], moves.from[q] >= 0);
+      if (moves.from[q] >= 0) entries[from] = row(q) | kTakenAway;
     }
     return;
   }
+  int to[kLabels], from[kLabels];
   for (int j = threadIdx.x; j < s.k; j += kThreads) bins[j] = 0;
   __syncthreads();
-  for (std::int64_t i = first + threadIdx.x; i < end; i += kThreads) atomicAdd(&bins[labels[i]], 1);
+#pragma unroll
+  for (int q = 0; q < kLabels; ++q) {
+    if (moves.to[q] >= 0) to[q] = atomicAdd(&bins[moves.to[q]], 1);
+    if (moves.from[q] >= 0) from[q] = atomicAdd(&bins[moves.from[q]], 1);
+  }
   __syncthreads();
   for (int j = threadIdx.x; j < s.k; j += kThreads) {
     if (bins[j]) bins[j] = atomicAdd(&cursors[j], bins[j]);
   }
   __syncthreads();
-  for (std::int64_t i = first + threadIdx.x; i < end; i += kThreads) {
-    permutation[atomicAdd(&bins[labels[i]], 1)] = static_cast<std::int32_t>(i);
+#pragma unroll
+  for (int q = 0; q < kLabels; ++q) {
+    if (moves.to[q] >= 0) entries[bins[moves.to[q]] + to[q]] = row(q);
+    if (moves.from[q] >= 0) entries[bins[moves.from[q]] + from[q]] = row(q) | kTakenAway;
   }
 }
 
@@ -151,7 +194,6 @@ void launch_accumulate(const FitState& s, const DeviceSpec& device, bool final_p
                        cudaStream_t stream) {
   launch_sort(s, device, final_pass, stream);
   launch_segment_sums(s, device, final_pass, stream);
-  launch_change_sums(s, device, final_pass, stream);
 }
 
 }  // namespace warpmeans::cuda
