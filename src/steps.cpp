@@ -24,6 +24,7 @@ Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric met
   p.metric = metric;
   p.empty_clusters = EmptyClusters::keep;
   p.tol = 0;
+  p.max_iter = 1;
   return p;
 }
 

@@ -53,6 +53,9 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
   changes_.resize(workers);
   scratch_.resize(workers);
   for (auto& s : scratch_) s.resize(kernels_.assign_scratch_bytes(d_, k_));
+  if (n_ * d_ <= kKeptValues && plan_.problem.max_iter > 1 && kernels_.keeps_tiles(d_, k_)) {
+    tiles_.resize(round_up(n_, kernels_.block_points(d_, k_)) * d_);
+  }
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
   labels_.resize(static_cast<std::size_t>(n_));
@@ -118,6 +121,7 @@ void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const doubl
   max_.assign(static_cast<std::size_t>(d_), std::numeric_limits<double>::lowest());
   bad_row_ = -1;
   mean_variance_ = -1;
+  tiles_scale_ = 0;
   seeding_.reset();
 }
 
@@ -304,7 +308,8 @@ void CpuRun::assign(const Chunk& chunk) {
   layout.scale = panels_.scale();
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
   // nothing.
-  const std::int64_t block = kernels_.block_points;
+  const std::int64_t block = kernels_.block_points(d_, k_);
+  const bool keep = tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
   team.for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
@@ -317,9 +322,12 @@ void CpuRun::assign(const Chunk& chunk) {
     args.labels = labels_.data() + chunk.first_row;
     args.changes = &changes_[w];
     args.scratch = scratch_[w].data();
+    args.tiles = keep ? tiles_.data() : nullptr;
+    args.tiles_packed = keep && tiles_scale_ == layout.scale;
     kernels_.assign(args, begin, end - begin);
     doubtful[w] += args.doubtful;
   });
+  if (keep) tiles_scale_ = layout.scale;
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
   for (const std::int64_t count : doubtful) stats_.labels_doubtful += count;
   stats_.seconds_assign += seconds_since(start);

@@ -55,6 +55,8 @@ class CpuRun : public Run {
   using Clock = std::chrono::steady_clock;
   /// Multiply-adds below which waking a thread costs more than it brings.
   static constexpr std::int64_t kSerialWork = 400'000;
+  /// Points of at most so many values are packed once, not once an iteration.
+  static constexpr std::int64_t kKeptValues = 1 << 18;
 
   /// A point on its way to an empty cluster, and where it was.
   struct Relocation {
@@ -117,6 +119,8 @@ class CpuRun : public Run {
   ClusterSums sums_;
   std::vector<std::vector<LabelChange>> changes_;  // one list a worker
   std::vector<AlignedVector<char>> scratch_;       // one a worker
+  AlignedVector<float> tiles_;                     // (n, d) packed points of a small item
+  double tiles_scale_ = 0;                         // that they were packed with; 0: not yet
   std::vector<double> farthest_;                   // (n) distances, only while relocating
   std::vector<double> inertia_blocks_;             // (n / 1024)
   bool inertia_measured_ = false;

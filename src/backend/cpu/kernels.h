@@ -79,6 +79,10 @@ struct AssignArgs {
   std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
   std::int64_t doubtful = 0;                    // counted up
   char* scratch = nullptr;                      // assign_scratch_bytes, 64-byte aligned
+  // Where rows, once packed, stay for the next iteration: (rows up to a multiple of block_points,
+  // d) floats, 64-byte aligned, or null.
+  float* tiles = nullptr;
+  bool tiles_packed = false;
 };
 
 struct PrepareArgs {
@@ -125,8 +129,11 @@ struct SeedFilterArgs {
 
 struct Kernels {
   std::string_view name;
-  std::int64_t panel_width;   // centroids
-  std::int64_t block_points;  // rows an assign task should be a multiple of
+  std::int64_t panel_width;  // centroids
+  /// Rows that an assign task should start at a multiple of.
+  std::int64_t (*block_points)(std::int64_t d, std::int64_t k);
+  /// Whether assign takes AssignArgs::tiles.
+  bool (*keeps_tiles)(std::int64_t d, std::int64_t k);
 
   /// Labels of rows [first, first + count) of the chunk.
   void (*assign)(AssignArgs&, std::int64_t first, std::int64_t count);
