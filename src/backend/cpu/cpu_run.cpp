@@ -2,6 +2,7 @@
 #include "backend/cpu/cpu_run.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -17,10 +18,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Of a value that is not negative.
 float round_up_to_float(double value) {
   const auto f = static_cast<float>(value);
-  return static_cast<double>(f) < value ? std::nextafter(f, std::numeric_limits<float>::infinity())
-                                        : f;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(f) + (static_cast<double>(f) < value));
 }
 
 /// |row| where its square would overflow or vanish.
@@ -89,14 +90,16 @@ Rows CpuRun::rows_of(const Chunk& chunk) const {
 void CpuRun::center_on(const MatrixView& sample) {
   std::fill(mean_.begin(), mean_.end(), 0.0);
   double largest = 0;
+  const double share = 1 / static_cast<double>(sample.rows);
   for (std::int64_t i = 0; i < sample.rows; ++i) {
     const void* row = sample.at(0, i);
     const double norm = metric_ == Metric::cosine ? careful_norm(sample, i) : 1.0;
     if (norm == 0) continue;
     for (std::int64_t f = 0; f < d_; ++f) {
-      const double v = element_at(sample.dtype, row, f) / norm;
+      double v = element_at(sample.dtype, row, f);
+      if (metric_ == Metric::cosine) v /= norm;
       if (!std::isfinite(v)) continue;  // reported by finish_prepare
-      mean_[static_cast<std::size_t>(f)] += v / static_cast<double>(sample.rows);
+      mean_[static_cast<std::size_t>(f)] += v * share;
       largest = std::max(largest, std::fabs(v));
     }
   }
@@ -340,7 +343,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   rows.mean = sum_centre_.data();
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
-  sums_.apply(kernels_, team_for(changed * d_ * 2), rows, weights_of(chunk), fixed_, changes_);
+  sums_.apply(kernels_, team_for(changed * d_ * 4), rows, weights_of(chunk), fixed_, changes_);
   if (weights_ && mean_variance_ < 0 && plan_.problem.tol > 0) {
     // scikit-learn's tol is relative to the variance without weights: their plain sums, once.
     std::vector<std::int64_t> entries(static_cast<std::size_t>(chunk.points.rows));
