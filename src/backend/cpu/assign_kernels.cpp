@@ -35,6 +35,9 @@ constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features sta
 constexpr std::int64_t kPartFeatures = 128;   // rows are packed by parts, out of the L1 cache
 constexpr int kTilesPerBlock = 98 / kTilePoints;
 constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
+// Centroids left over that a lane for each point serves faster than a vector of centroids.
+constexpr int kMostNarrow =
+    kTilePoints / 2 / ((kTilePoints * 4 + HWY_MAX_BYTES - 1) / HWY_MAX_BYTES);
 constexpr int kLaneVectors = 2;  // vectors of points of a lane tile
 constexpr int kLaneCentroids = HWY_MAX_BYTES >= 64 ? 8 : 4;
 constexpr int kMaxCandidates = 24;
@@ -159,6 +162,15 @@ HWY_NOINLINE void compact(Candidates& c, float threshold) {
   c.count = kept;
 }
 
+template <class M>
+HWY_INLINE std::uint64_t bits_of(M mask) {
+  std::uint8_t bytes[8] = {};
+  hn::StoreMaskBits(DF(), mask, bytes);
+  std::uint64_t bits;
+  std::memcpy(&bits, bytes, sizeof(bits));
+  return bits;
+}
+
 template <int kVectors>
 HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const DF df;
@@ -166,11 +178,7 @@ HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const VF t = hn::Set(df, threshold);
   std::uint64_t bits = 0;
   for (int v = 0; v < kVectors; ++v) {
-    std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + v * kLanes), t), bytes);
-    std::uint64_t part;
-    std::memcpy(&part, bytes, sizeof(part));
-    bits |= part << (v * kLanes);
+    bits |= bits_of(hn::Le(hn::LoadU(df, lower + v * kLanes), t)) << (v * kLanes);
   }
   return bits;
 }
@@ -344,6 +352,77 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
   }
 }
 
+/// Points of a tile, a lane each, against kCount centroids from j0 on. Features are summed in the
+/// same blocks as in panel_tile, in two running sums.
+template <int kCount>
+HWY_NOINLINE void narrow_tile(const Panels& p, const float* HWY_RESTRICT x, std::int64_t j0,
+                              const float* radius, float* HWY_RESTRICT threshold,
+                              Candidates* candidates) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const std::int64_t stride = round_up(p.d, kFeaturePad);
+  const float* c = p.rows + j0 * stride;
+  for (std::int64_t r0 = 0; r0 < kTilePoints; r0 += kLanes) {
+    VF total[kCount], even[kCount], odd[kCount];
+    const VF a = hn::LoadU(df, radius + r0);
+    for (int q = 0; q < kCount; ++q) {
+      total[q] = hn::NegMulAdd(a, hn::Set(df, p.norm[j0 + q]), hn::Set(df, p.h_lo[j0 + q]));
+    }
+    for (std::int64_t f0 = 0; f0 < p.d; f0 += kBlockFeatures) {
+      const std::int64_t end = std::min(p.d, f0 + kBlockFeatures);
+      for (int q = 0; q < kCount; ++q) even[q] = odd[q] = hn::Zero(df);
+      std::int64_t f = f0;
+      for (; f + 2 <= end; f += 2) {
+        const VF x0 = hn::LoadU(df, x + f * kTilePoints + r0);
+        const VF x1 = hn::LoadU(df, x + (f + 1) * kTilePoints + r0);
+#pragma GCC unroll 4
+        for (int q = 0; q < kCount; ++q) {
+          even[q] = hn::NegMulAdd(x0, hn::Set(df, c[q * stride + f]), even[q]);
+          odd[q] = hn::NegMulAdd(x1, hn::Set(df, c[q * stride + f + 1]), odd[q]);
+        }
+      }
+      for (int q = 0; q < kCount; ++q) {
+        if (f < end) {
+          const VF x0 = hn::LoadU(df, x + f * kTilePoints + r0);
+          even[q] = hn::NegMulAdd(x0, hn::Set(df, c[q * stride + f]), even[q]);
+        }
+        total[q] = hn::Add(total[q], hn::Add(even[q], odd[q]));
+      }
+    }
+    for (int q = 0; q < kCount; ++q) {
+      const std::int64_t j = j0 + q, points = std::min<std::int64_t>(kLanes, kTilePoints - r0);
+      std::uint64_t hits = bits_of(hn::Le(total[q], hn::LoadU(df, threshold + r0)));
+      if (!(hits &= (std::uint64_t{1} << points) - 1)) continue;
+      alignas(64) float lower[kLanes];
+      hn::Store(total[q], df, lower);
+      for (; hits; hits &= hits - 1) {
+        const auto lane = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(hits));
+        const std::int64_t r = r0 + lane;
+        const float upper = lower[lane] + 2 * (p.eps[j] + radius[r] * p.norm[j]);
+        threshold[r] = std::min(threshold[r], upper);
+        add_candidate(candidates[r], threshold[r], j, lower[lane]);
+      }
+    }
+  }
+}
+
+/// The last centroids where they are so few that a panel would be mostly padding.
+HWY_NOINLINE void narrow_block(const Panels& p, std::int64_t j0, std::int64_t tiles,
+                               const BlockScratch& s, NextRows& next) {
+  for (std::int64_t t = 0; t < tiles; ++t) {
+    const std::int64_t q = t * kTilePoints;
+    const float* x = s.packed + q * p.d;
+    for (std::int64_t f = 0; f < p.d; f += kBlockFeatures) next.fetch();
+    std::int64_t j = j0;
+    for (; j + 4 <= p.k; j += 4) {
+      narrow_tile<4>(p, x, j, s.radius + q, s.threshold + q, s.candidates + q);
+    }
+    for (; j < p.k; ++j) {
+      narrow_tile<1>(p, x, j, s.radius + q, s.threshold + q, s.candidates + q);
+    }
+  }
+}
+
 HWY_INLINE void set_label(AssignArgs& args, std::int64_t i, std::int32_t label) {
   const std::int32_t before = args.labels[i];
   if (before == label) return;
@@ -444,7 +523,9 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
         args.rows, i0 + n, std::min<std::int64_t>(kBlockPoints, count - done - n),
         tiles * ((p.k + p.width - 1) / p.width) * ((p.d + kBlockFeatures - 1) / kBlockFeatures));
     for (std::int64_t panel = 0; panel * p.width < p.k; ++panel) {
-      if (p.k - panel * p.width <= lanes) {
+      if (p.k - panel * p.width <= kMostNarrow) {
+        narrow_block(p, panel * p.width, tiles, s, next);
+      } else if (p.k - panel * p.width <= lanes) {
         panel_block<1>(p, panel, tiles, s, next);
       } else {
         panel_block<2>(p, panel, tiles, s, next);
@@ -537,15 +618,6 @@ HWY_INLINE VF look_up(const float* table, VF id, std::int64_t k) {
     return hn::TableLookupLanes(hn::LoadU(df, table), hn::IndicesFromVec(df, index));
   }
   return hn::GatherIndex(df, table, index);
-}
-
-template <class M>
-HWY_INLINE std::uint64_t bits_of(M mask) {
-  std::uint8_t bytes[8] = {};
-  hn::StoreMaskBits(DF(), mask, bytes);
-  std::uint64_t bits;
-  std::memcpy(&bits, bytes, sizeof(bits));
-  return bits;
 }
 
 /// Labels of a tile of n points from `best`: certified where the second least lower bound is above
