@@ -301,9 +301,8 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
 #pragma GCC unroll 16
   for (int r = 0; r < kTilePoints; ++r) {
     const VF t = hn::Set(df, threshold[r]);
-    auto below = hn::Le(sum[r][0], t);
-    if constexpr (kVectors == 2) below = hn::Or(below, hn::Le(sum[r][1], t));
-    if (HWY_UNLIKELY(!hn::AllFalse(df, below))) {
+    const VF least = hn::Min(sum[r][0], sum[r][kVectors - 1]);
+    if (HWY_UNLIKELY(!hn::AllFalse(df, hn::Le(least, t)))) {
       hits |= 1u << r;
       for (int v = 0; v < kVectors; ++v) {
         hn::Store(sum[r][v], df, partial + (r * kVectors + v) * kLanes);
