@@ -388,7 +388,8 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(0);
   } else {
     const auto trial = static_cast<std::int32_t>(found - trials_.rows.begin());
-    data_.team->for_each(static_cast<std::int64_t>(workers_.size()), [&](std::int64_t w, int) {
+    const Team& team = data_.n < 16 * kSumBlock ? alone_ : *data_.team;
+    team.for_each(static_cast<std::int64_t>(workers_.size()), [&](std::int64_t w, int) {
       // A block's gains stand together in the list of the one worker that met it.
       std::int64_t block = -1;
       for (const Gain& gain : workers_[static_cast<std::size_t>(w)].gains) {
