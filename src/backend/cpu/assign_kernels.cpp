@@ -18,6 +18,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/row_loads-inl.h"
@@ -57,6 +58,7 @@ struct BlockScratch {
   float* rows;             // (points of a tile, kPartFeatures) screen rows on their way to packed
   float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
   float* partial;          // (kBlockPoints, panel width) sums between blocks of features
+  std::int32_t* own;       // (kBlockPoints) last label, already a candidate; -1: none
   float* radius;           // (kBlockPoints) alpha * |x'|
   float* threshold;        // (kBlockPoints) the least upper bound seen
   Candidates* candidates;  // (kBlockPoints)
@@ -78,6 +80,7 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
   s.rows = reinterpret_cast<float*>(take((kTilePoints + kLanePoints) * kPartFeatures * 4));
   s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
   s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
+  s.own = reinterpret_cast<std::int32_t*>(take(kScratchPoints * 4));
   s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
   s.threshold = reinterpret_cast<float*>(take(kScratchPoints * 4));
   s.candidates = reinterpret_cast<Candidates*>(
@@ -140,15 +143,6 @@ HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
   return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
 }
 
-/// Upper bound of the score of a row with its last label's centroid j, given their dot product:
-/// where the search starts.
-HWY_INLINE float own_upper_bound(const Panels& p, float dot, float radius, std::int64_t j) {
-  const float h = p.h_lo[j];
-  if (!(h < kUnbounded)) return kUnbounded;  // ruled out beforehand
-  const float lower = h - radius * p.norm[j] - dot;
-  return lower + 2 * (p.eps[j] + radius * p.norm[j]);
-}
-
 /// Drops what the threshold has ruled out meanwhile.
 HWY_NOINLINE void compact(Candidates& c, float threshold) {
   std::int32_t kept = 0;
@@ -162,12 +156,11 @@ HWY_NOINLINE void compact(Candidates& c, float threshold) {
   c.count = kept;
 }
 
+/// A bit for each lane; of just the size that is stored, so that it never meets memory.
 template <class M>
 HWY_INLINE std::uint64_t bits_of(M mask) {
-  std::uint8_t bytes[8] = {};
-  hn::StoreMaskBits(DF(), mask, bytes);
-  std::uint64_t bits;
-  std::memcpy(&bits, bytes, sizeof(bits));
+  std::conditional_t<HWY_MAX_BYTES >= 64, std::uint16_t, std::uint8_t> bits;
+  hn::StoreMaskBits(DF(), mask, reinterpret_cast<std::uint8_t*>(&bits));
   return bits;
 }
 
@@ -191,13 +184,26 @@ HWY_INLINE void add_candidate(Candidates& c, float threshold, std::int64_t j, fl
   c.lower[c.count++] = lower;
 }
 
-/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold.
+/// Where a row's search starts: its last label's centroid j, given their dot product, is the first
+/// candidate. False where j was ruled out beforehand.
+HWY_INLINE bool start_from(const Panels& p, float dot, float radius, std::int32_t j,
+                           float& threshold, Candidates& c) {
+  const float h = p.h_lo[j];
+  if (!(h < kUnbounded)) return false;
+  const float lower = h - radius * p.norm[j] - dot;
+  threshold = lower + 2 * (p.eps[j] + radius * p.norm[j]);
+  add_candidate(c, threshold, j, lower);
+  return true;
+}
+
+/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold, beside
+/// those `known`.
 template <int kVectors>
-HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
-                                  float radius, float& threshold, Candidates& c) {
+HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::uint32_t known,
+                                  std::int64_t j0, float radius, float& threshold, Candidates& c) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  std::uint64_t bits = mask_below<kVectors>(lower, threshold);
+  std::uint64_t bits = mask_below<kVectors>(lower, threshold) & ~std::uint64_t{known};
   if (hwy::PopCount(bits) > 4) {
     // Early in the search: lower the threshold first, to keep the list short.
     const VF r = hn::Set(df, radius);
@@ -207,7 +213,7 @@ HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int6
       least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
     }
     threshold = hn::GetLane(hn::MinOfLanes(df, least));
-    bits = mask_below<kVectors>(lower, threshold);
+    bits &= mask_below<kVectors>(lower, threshold);
   }
   for (; bits; bits &= bits - 1) {
     const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
@@ -239,12 +245,27 @@ HWY_INLINE NextRows rows_after(const Rows& rows, std::int64_t i, std::int64_t co
   return next;
 }
 
+/// A bit for each row's last label where it is one of the `width` centroids from j0 on.
+HWY_INLINE void known_bits(const std::int32_t* own, std::int64_t j0, std::int64_t width,
+                           std::uint32_t* known) {
+  const hn::RebindToUnsigned<DF> du;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const auto first = hn::Set(du, static_cast<std::uint32_t>(j0));
+  const auto last = hn::Set(du, static_cast<std::uint32_t>(width - 1));
+  for (std::int64_t r = 0; r < kTilePoints; r += kLanes) {
+    const auto at = hn::Sub(hn::LoadU(du, reinterpret_cast<const std::uint32_t*>(own + r)), first);
+    const auto bit = hn::Shl(hn::Set(du, 1), hn::Min(at, last));
+    hn::StoreU(hn::IfThenElseZero(hn::Eq(hn::Min(at, last), at), bit), du, known + r);
+  }
+}
+
 /// One tile of points against kVectors vectors of centroids over F features of a panel.
 template <int kVectors, bool kFirst, bool kLast>
 HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
                            const float* HWY_RESTRICT c, std::int64_t features, std::int64_t j0,
-                           const float* radius, float* HWY_RESTRICT partial,
-                           float* HWY_RESTRICT threshold, Candidates* candidates) {
+                           const std::int32_t* own, const float* radius,
+                           float* HWY_RESTRICT partial, float* HWY_RESTRICT threshold,
+                           Candidates* candidates) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   VF sum[kTilePoints][kVectors];
@@ -297,12 +318,17 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
     }
     return;
   }
+  alignas(64) std::uint32_t known[kTilePoints + kLanes];
+  known_bits(own, j0, kVectors * kLanes, known);
   std::uint32_t hits = 0;
 #pragma GCC unroll 16
   for (int r = 0; r < kTilePoints; ++r) {
     const VF t = hn::Set(df, threshold[r]);
-    const VF least = hn::Min(sum[r][0], sum[r][kVectors - 1]);
-    if (HWY_UNLIKELY(!hn::AllFalse(df, hn::Le(least, t)))) {
+    auto below = static_cast<std::uint32_t>(bits_of(hn::Le(sum[r][0], t)));
+    if constexpr (kVectors == 2) {
+      below |= static_cast<std::uint32_t>(bits_of(hn::Le(sum[r][1], t))) << kLanes;
+    }
+    if (HWY_UNLIKELY(below & ~known[r])) {
       hits |= 1u << r;
       for (int v = 0; v < kVectors; ++v) {
         hn::Store(sum[r][v], df, partial + (r * kVectors + v) * kLanes);
@@ -311,8 +337,8 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
   }
   for (; hits; hits &= hits - 1) {
     const auto r = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(hits));
-    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, j0, radius[r], threshold[r],
-                              candidates[r]);
+    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, known[r], j0, radius[r],
+                              threshold[r], candidates[r]);
   }
 }
 
@@ -329,22 +355,23 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
     for (std::int64_t t = 0; t < tiles; ++t) {
       const float* x = s.packed + (t * d + f) * kTilePoints;
       const float* centroids = c + f * kVectors * kLanes;
+      const std::int32_t* own = s.own + t * kTilePoints;
       const float* radius = s.radius + t * kTilePoints;
       float* partial = s.partial + t * kPartial;
       float* threshold = s.threshold + t * kTilePoints;
       Candidates* candidates = s.candidates + t * kTilePoints;
       next.fetch();
       if (first && last) {
-        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, radius, partial, threshold,
-                                         candidates);
+        panel_tile<kVectors, true, true>(p, x, centroids, features, j0, own, radius, partial,
+                                         threshold, candidates);
       } else if (first) {
-        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, radius, partial, threshold,
-                                          candidates);
+        panel_tile<kVectors, true, false>(p, x, centroids, features, j0, own, radius, partial,
+                                          threshold, candidates);
       } else if (last) {
-        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, radius, partial, threshold,
-                                          candidates);
+        panel_tile<kVectors, false, true>(p, x, centroids, features, j0, own, radius, partial,
+                                          threshold, candidates);
       } else {
-        panel_tile<kVectors, false, false>(p, x, centroids, features, j0, radius, partial,
+        panel_tile<kVectors, false, false>(p, x, centroids, features, j0, own, radius, partial,
                                            threshold, candidates);
       }
     }
@@ -355,8 +382,8 @@ HWY_NOINLINE void panel_block(const Panels& p, std::int64_t panel, std::int64_t 
 /// same blocks as in panel_tile, in two running sums.
 template <int kCount>
 HWY_NOINLINE void narrow_tile(const Panels& p, const float* HWY_RESTRICT x, std::int64_t j0,
-                              const float* radius, float* HWY_RESTRICT threshold,
-                              Candidates* candidates) {
+                              const std::int32_t* own, const float* radius,
+                              float* HWY_RESTRICT threshold, Candidates* candidates) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
@@ -397,6 +424,7 @@ HWY_NOINLINE void narrow_tile(const Panels& p, const float* HWY_RESTRICT x, std:
       for (; hits; hits &= hits - 1) {
         const auto lane = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(hits));
         const std::int64_t r = r0 + lane;
+        if (own[r] == j) continue;  // a candidate from the start
         const float upper = lower[lane] + 2 * (p.eps[j] + radius[r] * p.norm[j]);
         threshold[r] = std::min(threshold[r], upper);
         add_candidate(candidates[r], threshold[r], j, lower[lane]);
@@ -414,10 +442,10 @@ HWY_NOINLINE void narrow_block(const Panels& p, std::int64_t j0, std::int64_t ti
     for (std::int64_t f = 0; f < p.d; f += kBlockFeatures) next.fetch();
     std::int64_t j = j0;
     for (; j + 4 <= p.k; j += 4) {
-      narrow_tile<4>(p, x, j, s.radius + q, s.threshold + q, s.candidates + q);
+      narrow_tile<4>(p, x, j, s.own + q, s.radius + q, s.threshold + q, s.candidates + q);
     }
     for (; j < p.k; ++j) {
-      narrow_tile<1>(p, x, j, s.radius + q, s.threshold + q, s.candidates + q);
+      narrow_tile<1>(p, x, j, s.own + q, s.radius + q, s.threshold + q, s.candidates + q);
     }
   }
 }
@@ -474,12 +502,13 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
                               Candidates* candidates, float* packed) {
   const Panels& p = *args.panels;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
-  std::int32_t own[kTilePoints];  // last label; -1: none; -2: leave the row alone
+  std::int32_t* own = s.own + (radius - s.radius);
   float dots[kTilePoints] = {};
   for (int r = 0; r < kTilePoints; ++r) {
     const float norm = r < count ? args.norms[i0 + r] : 0;
     const bool usable = r < count && in_range(norm);
-    own[r] = usable ? args.labels[i0 + r] : -2;
+    own[r] = usable ? args.labels[i0 + r] : -1;
+    threshold[r] = usable ? kUnbounded : -std::numeric_limits<float>::infinity();
     radius[r] = usable ? p.alpha * norm : 0;
     candidates[r].count = 0;
   }
@@ -487,7 +516,7 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
     const std::int64_t part = std::min(kPartFeatures, p.d - f0);
     for (int r = 0; r < kTilePoints; ++r) {
       float* row = s.rows + r * kPartFeatures;
-      if (own[r] == -2) {
+      if (!(threshold[r] > 0)) {
         std::fill(row, row + round_up(part, kFeaturePad), 0.0f);
         continue;
       }
@@ -497,9 +526,9 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
     transpose_tile(s.rows, kPartFeatures, part, kTilePoints, packed + f0 * kTilePoints);
   }
   for (int r = 0; r < kTilePoints; ++r) {
-    threshold[r] = own[r] == -2   ? -std::numeric_limits<float>::infinity()
-                   : own[r] == -1 ? kUnbounded
-                                  : own_upper_bound(p, dots[r], radius[r], own[r]);
+    if (own[r] >= 0 && !start_from(p, dots[r], radius[r], own[r], threshold[r], candidates[r])) {
+      own[r] = -1;
+    }
   }
 }
 
