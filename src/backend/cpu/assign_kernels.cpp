@@ -3,6 +3,7 @@
 //
 //   screen_tile   rows -> float32 rows, packed [feature][point]; a first threshold (last label)
 //   panel_tile    kTilePoints x two vectors of centroids: lower bounds against the threshold
+//   narrow_tile   the same for the few centroids that full panels leave over: a lane per point
 //   lane_tile     vectors of points x one centroid at a time, for few features or few centroids
 //   resolve_row   one candidate: certified. More: float64 decides among them.
 //
