@@ -54,9 +54,7 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
   changes_.resize(workers);
   scratch_.resize(workers);
   for (auto& s : scratch_) s.resize(kernels_.assign_scratch_bytes(d_, k_));
-  if (n_ * d_ <= kKeptValues && plan_.problem.max_iter > 1 && kernels_.keeps_tiles(d_, k_)) {
-    tiles_.resize(round_up(n_, kernels_.block_points(d_, k_)) * d_);
-  }
+  tiles_.resize(kept_values(plan_.problem, kernels_));
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
   labels_.resize(static_cast<std::size_t>(n_));

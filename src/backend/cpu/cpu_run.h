@@ -13,6 +13,15 @@
 
 namespace warpmeans::cpu {
 
+/// How many floats of packed points a run keeps from one iteration to the next: all of a small
+/// item, where there is a next iteration and the kernel takes them; else none.
+inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
+  constexpr std::int64_t kMost = 1 << 18;
+  const std::int64_t n = p.n_samples, d = p.n_features, k = p.n_clusters;
+  if (n * d > kMost || p.max_iter < 2 || !kernels.keeps_tiles(d, k)) return 0;
+  return round_up(n, kernels.block_points(d, k)) * d;
+}
+
 class CpuRun : public Run {
  public:
   CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
@@ -55,8 +64,6 @@ class CpuRun : public Run {
   using Clock = std::chrono::steady_clock;
   /// Multiply-adds below which waking a thread costs more than it brings.
   static constexpr std::int64_t kSerialWork = 400'000;
-  /// Points of at most so many values are packed once, not once an iteration.
-  static constexpr std::int64_t kKeptValues = 1 << 18;
 
   /// A point on its way to an empty cluster, and where it was.
   struct Relocation {
