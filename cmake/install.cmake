@@ -22,6 +22,13 @@ configure_package_config_file(${CMAKE_CURRENT_LIST_DIR}/warpmeansConfig.cmake.in
 write_basic_package_version_file(warpmeansConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 # Relative, so that `cmake --install --prefix` and moved trees work.
 file(RELATIVE_PATH WARPMEANS_PC_TO_PREFIX /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+# A static library's users link what it links, whether or not they ask pkg-config for --static; a
+# shared one has it already. A C++ compiler adds the private ones by itself.
+if(NOT BUILD_SHARED_LIBS)
+  set(WARPMEANS_PC_LIBS " -pthread")
+  set(WARPMEANS_PC_REQUIRES "libhwy >= 1.0.3")
+  set(WARPMEANS_PC_LIBS_PRIVATE "-lstdc++ -lm")
+endif()
 configure_file(${CMAKE_CURRENT_LIST_DIR}/warpmeans.pc.in warpmeans.pc @ONLY)
 install(FILES ${CMAKE_CURRENT_BINARY_DIR}/warpmeansConfig.cmake
   ${CMAKE_CURRENT_BINARY_DIR}/warpmeansConfigVersion.cmake DESTINATION ${WARPMEANS_CMAKE_DIR})

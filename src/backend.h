@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -18,7 +19,19 @@
 
 namespace warpmeans {
 
-/// Rows [first_row, first_row + points.rows) of one batch item. first_row is a multiple of 1024.
+/// The batch items that a run works on together: one on a CPU, all of them on a GPU.
+struct Items {
+  std::int64_t first = 0;
+  std::int64_t count = 1;
+};
+
+/// Weights of a run's items, `stride` apart (0: shared); none where the pointer is null.
+struct ItemWeights {
+  const double* data = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// Rows [first_row, first_row + points.rows) of the run's items. first_row is a multiple of 1024.
 struct Chunk {
   MatrixView points;
   std::int64_t first_row = 0;
@@ -33,6 +46,14 @@ struct ClusterSumsView {
 
 class ChunkSource;  // stream/chunk_source.h
 
+/// How an item's iterations went.
+struct ItemOutcome {
+  double inertia = 0;  // of the last measure_inertia over all chunks
+  int n_iter = 0;
+  bool converged = false;
+  std::vector<IterationStats> history;
+};
+
 /// What a finished fit hands over. Spans are the caller's, written by Run::collect; empty: not
 /// wanted.
 struct ItemResult {
@@ -41,18 +62,19 @@ struct ItemResult {
   std::span<std::int64_t> counts;  // (k)
 };
 
-/// One fit of one batch item after another on a backend's buffers, allocated once from the plan.
+/// One fit of some batch items after another on a backend's buffers, allocated once from the plan.
 class Run {
  public:
   virtual ~Run() = default;
 
-  // ---- data, once per item
-  /// `sample`: some of the rows, to centre on. `weights` (n) or null; borrowed until the next item.
-  virtual void begin_item(std::int64_t item, const MatrixView& sample, const double* weights) = 0;
+  // ---- data, once per group of items
+  /// `sample`: some of the rows, to centre on. Weights are borrowed until the next call.
+  virtual void begin_items(Items items, const MatrixView& sample, ItemWeights weights) = 0;
   virtual void prepare(const Chunk&) = 0;  // magnitudes, norms, NaN/Inf; one read
   virtual void finish_prepare() = 0;       // waits; throws on NaN/Inf
 
-  // ---- seeding; the mass of a point is weight x squared distance to its nearest seed, and before
+  // ---- seeding of a single item, where Backend::can_seed; the mass of a point is weight x squared
+  // distance to its nearest seed, and before
   // ---- the first seed its weight
   virtual void begin_seeding(const ChunkSource&) = 0;
   /// For each u in [0, 1): the row where the running mass passes that fraction of the whole.
@@ -69,12 +91,17 @@ class Run {
   virtual double whole_mass() = 0;                 // waits
 
   // ---- Lloyd
-  /// (k, d) of any dtype, rounded to the plan's; forgets labels and history. `normalize`: to unit
-  /// length first, as a cosine fit starts.
+  /// (k, d) for each item, or one for all, of any dtype, rounded to the plan's; forgets labels and
+  /// history. `normalize`: to unit length first, as a cosine fit starts.
   virtual void set_centroids(const MatrixView& centroids, bool normalize) = 0;
+  /// The same from rows of the points, (items, k).
+  virtual void set_centroids_to_rows(const ChunkSource&, std::span<const std::int64_t> rows,
+                                     bool normalize) = 0;
   virtual void set_labels(const Chunk&,
                           const std::int32_t* labels) = 0;  // (rows) instead of assign
-  virtual void begin_iteration() = 0;              // half-norms, packed panels, error bounds
+  /// Half-norms, packed panels, error bounds. `final_pass`: no iteration, but the pass that makes
+  /// labels belong to the centroids.
+  virtual void begin_iteration(bool final_pass) = 0;
   virtual void assign(const Chunk&) = 0;           // labels, and who changed
   virtual void accumulate(const Chunk&) = 0;       // integer sums of the points that changed
   virtual ClusterSumsView sums() = 0;              // the communicator's all-reduce goes here
@@ -83,26 +110,31 @@ class Run {
   virtual bool wants_direct_inertia() = 0;         // sums would cancel; a hint as above
   virtual void measure_inertia(const Chunk&) = 0;  // from the points themselves
   virtual void finish_iteration(const ChunkSource&) = 0;  // centroids, shift, history, stop flag
-  virtual bool stop_requested() = 0;                      // a look that never waits
-  virtual IterationStats last_stats() = 0;                // waits
+  /// Have all items stopped? Never waits for what was just enqueued; iterations enqueued after a
+  /// stop do nothing.
+  virtual bool stop_requested() = 0;
+  /// An item's row of the last iteration; none if it had stopped before. Waits.
+  virtual std::optional<IterationStats> last_stats(std::int64_t item) = 0;
 
   // ---- the end
   virtual bool labels_current() = 0;  // do the labels belong to the centroids? waits
-  virtual bool converged() = 0;       // waits
-  virtual double inertia() = 0;       // of the last measure_inertia over all chunks; waits
-  virtual void collect(const ItemResult&) = 0;  // waits
-  /// Distances of rows to their labels' centroids (rows), or to all centroids: (rows, k).
-  virtual void distances(const Chunk&, bool to_all, double* out) = 0;  // waits
+  virtual ItemOutcome outcome(std::int64_t item) = 0;              // waits
+  virtual void collect(std::int64_t item, const ItemResult&) = 0;  // waits
+  /// Distances of an item's rows to their labels' centroids (rows), or to all: (rows, k).
+  virtual void distances(std::int64_t item, const Chunk&, bool to_all, double* out) = 0;  // waits
 };
 
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual Plan plan(const Problem&, const Execution&) const = 0;
-  /// Calls body(run, item) for every batch item; on a CPU small items go to the threads of the
-  /// pool, one run each, and large ones share all threads, one after another.
-  virtual void for_each_item(const Plan&, const Execution&,
-                             const std::function<void(Run&, std::int64_t)>& body) const = 0;
+  /// Can its runs seed (k-means++, k-means||)? If not, a CPU run chooses the rows.
+  virtual bool can_seed() const { return true; }
+  /// Calls body(run, items) until every batch item was there. On a CPU an item at a time: small
+  /// ones go to the threads of the pool, a run each, and large ones share all threads. On a GPU all
+  /// at once.
+  virtual void for_each_group(const Plan&, const Execution&,
+                              const std::function<void(Run&, Items)>& body) const = 0;
 };
 
 const Backend& cpu_backend();

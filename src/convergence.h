@@ -1,11 +1,21 @@
-// The stopping rules.
+// The stopping rules: once, for hosts and devices.
 #pragma once
 
 #include <cstdint>
 
-#include "plan.h"
+#ifdef __CUDACC__
+#define WM_HOST_DEVICE __host__ __device__
+#else
+#define WM_HOST_DEVICE
+#endif
 
 namespace warpmeans {
+
+struct StopRule {
+  double tol = 1e-4;
+  bool fixed_iterations = false;
+  int max_iter = 300;
+};
 
 /// What an iteration left: stop, and if so, because it converged?
 struct StopDecision {
@@ -13,12 +23,13 @@ struct StopDecision {
   bool converged = false;
 };
 
-inline StopDecision decide(const Problem& problem, int iteration, std::int64_t labels_changed,
-                           double shift, double mean_variance) {
+WM_HOST_DEVICE inline StopDecision decide(const StopRule& rule, int iteration,
+                                          std::int64_t labels_changed, double shift,
+                                          double mean_variance) {
   const bool settled = labels_changed == 0 && shift == 0;
-  const bool small_shift = problem.tol > 0 && shift <= problem.tol * mean_variance;
-  const bool last = iteration >= problem.max_iter;
-  if (problem.fixed_iterations) return {last, settled || small_shift};
+  const bool small_shift = rule.tol > 0 && shift <= rule.tol * mean_variance;
+  const bool last = iteration >= rule.max_iter;
+  if (rule.fixed_iterations) return {last, settled || small_shift};
   return {settled || small_shift || last, settled || small_shift};
 }
 

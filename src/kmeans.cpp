@@ -58,8 +58,8 @@ class Fit {
   KMeansResult run() {
     return with_memory_errors("fit", plan_.workspace_bytes, [&] {
       allocate();
-      backend_.for_each_item(plan_, execution_,
-                             [&](Run& run, std::int64_t b) { fit_item(run, b); });
+      backend_.for_each_group(plan_, execution_,
+                              [&](Run& run, Items items) { fit_items(run, items); });
       result_.interrupted = progress_.stopped();
       for (const double s : seconds_init_) result_.seconds_init += s;
       for (const double s : seconds_iterations_) result_.seconds_iterations += s;
@@ -78,9 +78,10 @@ class Fit {
     p.metric = options_.metric;
     p.empty_clusters = options_.empty_clusters;
     p.weighted = !weights_.empty();
-    p.tol = options_.tol;
-    p.fixed_iterations = options_.fixed_iterations;
-    p.max_iter = options_.max_iter;
+    p.precision = options_.precision;
+    p.points_device = points_.device;
+    p.row_alignment = row_alignment(points_);
+    p.stop_rule = {options_.tol, options_.fixed_iterations, options_.max_iter};
     return p;
   }
 
@@ -97,66 +98,110 @@ class Fit {
     result_.history.resize(batch);
     seconds_init_.resize(batch);
     seconds_iterations_.resize(batch);
-    result_.kernel = "cpu/" + plan_.kernel;
+    result_.kernel = plan_.kernel;
     result_.threads = plan_.threads;
   }
 
-  void init_centroids(Run& run, const MemorySource& source, const double* weights, std::int64_t b,
-                      int attempt) {
+  const double* weights_of(std::int64_t b) const { return weights_of_item(weights_, points_, b); }
+
+  /// Rows of item b that its first centroids are.
+  std::vector<std::int64_t> initial_rows(Run& run, const ChunkSource& source,
+                                         const Backend& backend, const Plan& plan,
+                                         const Execution& execution, std::int64_t b, int attempt) {
+    const InitRequest request{points_.rows,
+                              options_.n_clusters,
+                              weights_of(b),
+                              options_.seed,
+                              static_cast<std::uint32_t>(attempt),
+                              [&, b, attempt] { return progress_.report(b, attempt, 0, nullptr); }};
+    if (options_.init == Init::random || progress_.stopped()) return random_rows(request);
+    if (options_.init == Init::kmeans_parallel) {
+      return kmeans_parallel_rows(run, source, request, backend, plan, execution);
+    }
+    return kmeans_plusplus_rows(run, source, request);
+  }
+
+  /// The same by a CPU run, for a backend that cannot seed: the same draws, the same rows.
+  std::vector<std::int64_t> initial_rows_on_cpu(std::int64_t b, int attempt) {
+    if (points_.device.kind == DeviceKind::cuda) {
+      throw Error(ErrorCode::unsupported,
+                  "fit: init \"" + std::string(name_of(options_.init)) +
+                      "\" does not take points in device memory yet; use \"random\" or give "
+                      "init_centroids, or pass the points in host memory");
+    }
+    Execution on_cpu = execution_;
+    on_cpu.device = {DeviceKind::cpu, 0};
+    on_cpu.kernel.clear();
+    Problem single = problem();
+    single.batch = 1;
+    single.precision = Precision::exact;  // seeding is exact whatever assigns
+    const Plan plan = cpu_backend().plan(single, on_cpu);
+    std::vector<std::int64_t> rows;
+    cpu_backend().for_each_group(plan, on_cpu, [&](Run& run, Items items) {
+      const MemorySource source(points_.item(b), plan.chunk_rows);
+      prepare_items(run, source, items, {weights_of(b), 0});
+      rows = initial_rows(run, source, cpu_backend(), plan, on_cpu, b, attempt);
+    });
+    return rows;
+  }
+
+  void init_centroids(Run& run, const MemorySource& source, Items items, int attempt) {
     const bool normalize = options_.metric == Metric::cosine;
     if (options_.init == Init::given) {
-      run.set_centroids(options_.init_centroids.item(options_.init_centroids.batch > 1 ? b : 0),
-                        normalize);
+      const MatrixView& given = options_.init_centroids;
+      run.set_centroids(given.batch > 1 ? given.items(items.first, items.count) : given, normalize);
       return;
     }
-    InitRequest request{points_.rows,
-                        options_.n_clusters,
-                        weights,
-                        options_.seed,
-                        static_cast<std::uint32_t>(attempt),
-                        [&] { return progress_.report(b, attempt, 0, nullptr); }};
     std::vector<std::int64_t> rows;
-    if (options_.init == Init::random || progress_.stopped()) {
-      rows = random_rows(request);
-    } else if (options_.init == Init::kmeans_parallel) {
-      rows = kmeans_parallel_rows(run, source, request, backend_, plan_, execution_);
-    } else {
-      rows = kmeans_plusplus_rows(run, source, request);
+    for (std::int64_t i = 0; i < items.count; ++i) {
+      const std::vector<std::int64_t> of_item =
+          options_.init == Init::random || backend_.can_seed()
+              ? initial_rows(run, source, backend_, plan_, execution_, items.first + i, attempt)
+              : initial_rows_on_cpu(items.first + i, attempt);
+      rows.insert(rows.end(), of_item.begin(), of_item.end());
     }
-    const std::vector<std::byte> data = source.gather(rows);
-    run.set_centroids(
-        MatrixView::dense(data.data(), points_.dtype, options_.n_clusters, points_.cols),
-        normalize);
+    run.set_centroids_to_rows(source, rows, normalize);
   }
 
-  void fit_item(Run& run, std::int64_t b) {
+  void fit_items(Run& run, Items items) {
     auto start = Clock::now();
-    const auto ub = static_cast<std::size_t>(b);
-    const MemorySource source(points_.item(b), plan_.chunk_rows);
-    const double* weights = weights_of_item(weights_, points_, b);
-    prepare_item(run, source, b, weights);
+    const auto first = static_cast<std::size_t>(items.first);
+    const MemorySource source(points_.items(items.first, items.count), plan_.chunk_rows);
+    const bool shared = static_cast<std::int64_t>(weights_.size()) == points_.rows;
+    prepare_items(run, source, items, {weights_of(items.first), shared ? 0 : points_.rows});
     for (int attempt = 0; attempt < options_.n_init; ++attempt) {
       if (attempt > 0 && progress_.stopped()) break;
-      init_centroids(run, source, weights, b, attempt);
-      seconds_init_[ub] += seconds_since(start);
+      init_centroids(run, source, items, attempt);
+      seconds_init_[first] += seconds_since(start);
       start = Clock::now();
-      LloydOutcome outcome = iterate(run, source, progress_.stopped() ? 0 : options_.max_iter,
-                                     [&](int t, const IterationStats& stats) {
-                                       return progress_.report(b, attempt, t, &stats);
-                                     });
-      if (attempt == 0 || outcome.inertia < result_.inertia[ub]) keep(run, ub, std::move(outcome));
-      seconds_iterations_[ub] += seconds_since(start);
+      const auto report = [&](int t) {
+        bool go_on = true;
+        for (std::int64_t i = 0; i < items.count; ++i) {
+          const auto stats = run.last_stats(i);
+          if (stats) go_on = progress_.report(items.first + i, attempt, t, &*stats) && go_on;
+        }
+        return go_on;
+      };
+      iterate(run, source, progress_.stopped() ? 0 : options_.max_iter,
+              options_.callback ? AfterIteration(report) : AfterIteration());
+      for (std::int64_t i = 0; i < items.count; ++i) keep(run, items.first, i, attempt == 0);
+      seconds_iterations_[first] += seconds_since(start);
       start = Clock::now();
     }
   }
 
-  void keep(Run& run, std::size_t b, LloydOutcome&& outcome) {
+  /// Takes what the run has of its item i, if it is the first attempt or better than those before.
+  void keep(Run& run, std::int64_t first_item, std::int64_t i, bool first_attempt) {
+    const auto b = static_cast<std::size_t>(first_item + i);
+    ItemOutcome outcome = run.outcome(i);
+    if (!first_attempt && !(outcome.inertia < result_.inertia[b])) return;
     const auto n = static_cast<std::size_t>(points_.rows);
     const auto k = static_cast<std::size_t>(options_.n_clusters);
     const std::size_t centroid_bytes =
         k * static_cast<std::size_t>(points_.cols) * size_of(plan_.problem.centroid_dtype());
     const std::span<std::int64_t> counts(result_.counts.data() + b * k, k);
-    run.collect({std::span(result_.labels.data() + b * n, n),
+    run.collect(i,
+                {std::span(result_.labels.data() + b * n, n),
                  static_cast<std::byte*>(result_.centroids.data()) + b * centroid_bytes, counts});
     result_.inertia[b] = outcome.inertia;
     result_.n_iter[b] = outcome.n_iter;

@@ -2,29 +2,21 @@
 #pragma once
 
 #include <functional>
-#include <vector>
 
 #include "backend.h"
 #include "stream/chunk_source.h"
 
 namespace warpmeans {
 
-struct LloydOutcome {
-  double inertia = 0;
-  int n_iter = 0;
-  bool converged = false;
-  std::vector<IterationStats> history;
-};
-
-/// Called after each iteration with its row; false: stop here.
-using AfterIteration = std::function<bool(int iteration, const IterationStats&)>;
+/// Called after each iteration, of which it may ask Run::last_stats; false: stop here. A null one
+/// lets the iterations run without a look at them.
+using AfterIteration = std::function<bool(int iteration)>;
 
 /// Iterates from the run's centroids to the stop; labels, centroids and inertia then belong
-/// together.
-LloydOutcome iterate(Run& run, const ChunkSource& source, int max_iter,
-                     const AfterIteration& after);
+/// together. Run::outcome has how it went.
+void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after);
 
-/// Statistics of a batch item's points, in one read.
-void prepare_item(Run& run, const ChunkSource& source, std::int64_t item, const double* weights);
+/// Statistics of the items' points, in one read.
+void prepare_items(Run& run, const ChunkSource& source, Items items, ItemWeights weights);
 
 }  // namespace warpmeans

@@ -1,6 +1,18 @@
 #include "plan.h"
 
+#include <algorithm>
+#include <bit>
+
 namespace warpmeans {
+
+int sum_value_bits(const Problem& p) {
+  const auto n = static_cast<std::uint64_t>(p.n_samples);
+  return std::min<int>(50, 62 - static_cast<int>(std::bit_width(n)));
+}
+
+int sum_limbs(const Problem& p) {
+  return p.dtype == DType::float64 || p.weighted || p.metric == Metric::cosine ? 2 : 1;
+}
 
 std::string to_string(const Plan& plan) {
   const Problem& p = plan.problem;

@@ -21,14 +21,16 @@ Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric met
   p.n_features = points.cols;
   p.n_clusters = n_clusters;
   p.dtype = points.dtype;
+  p.points_device = points.device;
+  p.row_alignment = row_alignment(points);
   p.metric = metric;
   p.empty_clusters = EmptyClusters::keep;
-  p.tol = 0;
-  p.max_iter = 1;
+  p.stop_rule.tol = 0;
+  p.stop_rule.max_iter = 1;
   return p;
 }
 
-/// Calls body(run, source, item) with labels of all points of each item assigned.
+/// Calls body(run, source, items) with labels of all points of those items assigned.
 template <class Body>
 void with_assigned(const char* who, const MatrixView& points, const MatrixView& centroids,
                    Metric metric, const Execution& execution, Body&& body) {
@@ -37,13 +39,14 @@ void with_assigned(const char* who, const MatrixView& points, const MatrixView& 
   const Backend& backend = choose_backend(points, execution);
   const Plan plan = backend.plan(problem_of(points, centroids.rows, metric), execution);
   with_memory_errors(who, plan.workspace_bytes, [&] {
-    backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
-      const MemorySource source(points.item(b), plan.chunk_rows);
-      prepare_item(run, source, b, nullptr);
-      run.set_centroids(centroids.item(centroids.batch > 1 ? b : 0), false);
-      run.begin_iteration();
+    backend.for_each_group(plan, execution, [&](Run& run, Items items) {
+      const MemorySource source(points.items(items.first, items.count), plan.chunk_rows);
+      prepare_items(run, source, items, {});
+      run.set_centroids(centroids.batch > 1 ? centroids.items(items.first, items.count) : centroids,
+                        false);
+      run.begin_iteration(true);
       source.for_each([&](const Chunk& chunk) { run.assign(chunk); });
-      body(run, source, b);
+      body(run, source, items);
     });
   });
 }
@@ -51,15 +54,17 @@ void with_assigned(const char* who, const MatrixView& points, const MatrixView& 
 void assign_as(const char* who, const MatrixView& points, const MatrixView& centroids,
                Metric metric, const AssignOutputs& outputs, const Execution& execution) {
   with_assigned(who, points, centroids, metric, execution,
-                [&](Run& run, const ChunkSource& source, std::int64_t b) {
+                [&](Run& run, const ChunkSource& source, Items items) {
                   const auto n = static_cast<std::size_t>(points.rows);
-                  const std::size_t first = static_cast<std::size_t>(b) * n;
-                  run.collect({outputs.labels.subspan(first, n), nullptr, {}});
-                  if (outputs.distances.empty()) return;
-                  double* distances = outputs.distances.data() + first;
-                  source.for_each([&](const Chunk& chunk) {
-                    run.distances(chunk, false, distances + chunk.first_row);
-                  });
+                  for (std::int64_t i = 0; i < items.count; ++i) {
+                    const std::size_t first = static_cast<std::size_t>(items.first + i) * n;
+                    run.collect(i, {outputs.labels.subspan(first, n), nullptr, {}});
+                    if (outputs.distances.empty()) continue;
+                    double* distances = outputs.distances.data() + first;
+                    source.for_each([&](const Chunk& chunk) {
+                      run.distances(i, chunk, false, distances + chunk.first_row);
+                    });
+                  }
                 });
 }
 
@@ -133,19 +138,23 @@ Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric m
       }
     }
   };
-  with_assigned("transform", points, centroids, metric, execution,
-                [&](Run& run, const ChunkSource& source, std::int64_t b) {
-                  std::vector<double> buffer(static_cast<std::size_t>(rows * k));
-                  source.for_each([&](const Chunk& chunk) {
-                    for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
-                      const std::int64_t count = std::min(rows, chunk.points.rows - i);
-                      const std::int64_t first = chunk.first_row + i;
-                      run.distances({chunk.points.row_range(i, count), first}, true, buffer.data());
-                      write((b * points.rows + first) * k,
-                            std::span(buffer).first(static_cast<std::size_t>(count * k)));
-                    }
-                  });
-                });
+  with_assigned(
+      "transform", points, centroids, metric, execution,
+      [&](Run& run, const ChunkSource& source, Items items) {
+        std::vector<double> buffer(static_cast<std::size_t>(rows * k));
+        const auto write_rows = [&](std::int64_t item, const Chunk& chunk) {
+          for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
+            const std::int64_t count = std::min(rows, chunk.points.rows - i);
+            const std::int64_t first = chunk.first_row + i;
+            run.distances(item, {chunk.points.row_range(i, count), first}, true, buffer.data());
+            write(((items.first + item) * points.rows + first) * k,
+                  std::span(buffer).first(static_cast<std::size_t>(count * k)));
+          }
+        };
+        for (std::int64_t item = 0; item < items.count; ++item) {
+          source.for_each([&](const Chunk& chunk) { write_rows(item, chunk); });
+        }
+      });
   return out;
 }
 
@@ -171,24 +180,26 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
   const Matrix zeros(problem.centroid_dtype(), 1, n_clusters, points.cols);
   const MatrixView old = inputs.old_centroids.data ? inputs.old_centroids : zeros.view();
   with_memory_errors("update", plan.workspace_bytes, [&] {
-    backend.for_each_item(plan, execution, [&](Run& run, std::int64_t b) {
-      const MemorySource source(points.item(b), plan.chunk_rows);
-      prepare_item(run, source, b, weights_of_item(weights, points, b));
-      run.set_centroids(old.item(old.batch > 1 ? b : 0), false);
-      const std::int32_t* labels = inputs.labels.data() + b * points.rows;
+    backend.for_each_group(plan, execution, [&](Run& run, Items items) {
+      const MemorySource source(points.items(items.first, items.count), plan.chunk_rows);
+      const bool shared = static_cast<std::int64_t>(weights.size()) == points.rows;
+      prepare_items(run, source, items,
+                    {weights_of_item(weights, points, items.first), shared ? 0 : points.rows});
+      run.set_centroids(old.batch > 1 ? old.items(items.first, items.count) : old, false);
       source.for_each([&](const Chunk& chunk) {
-        run.set_labels(chunk, labels + chunk.first_row);
+        run.set_labels(chunk, inputs.labels.data() + items.first * points.rows + chunk.first_row);
         run.accumulate(chunk);
       });
       run.finish_iteration(source);
       const auto bytes =
           static_cast<std::size_t>(n_clusters * points.cols) * size_of(problem.centroid_dtype());
-      run.collect(
-          {{},
-           static_cast<std::byte*>(result.centroids.data()) + static_cast<std::size_t>(b) * bytes,
-           std::span(result.counts)
-               .subspan(static_cast<std::size_t>(b * n_clusters),
-                        static_cast<std::size_t>(n_clusters))});
+      const auto k = static_cast<std::size_t>(n_clusters);
+      for (std::int64_t i = 0; i < items.count; ++i) {
+        const auto b = static_cast<std::size_t>(items.first + i);
+        run.collect(i, {{},
+                        static_cast<std::byte*>(result.centroids.data()) + b * bytes,
+                        std::span(result.counts).subspan(b * k, k)});
+      }
     });
   });
   return result;

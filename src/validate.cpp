@@ -51,6 +51,7 @@ void validate_centroids(std::string_view who, std::string_view name, const Matri
     refuse(who, label + " have " + to_string(centroids.batch) + " batch items, the points " +
                     to_string(points.batch) + "; give one set for all, or one for each");
   }
+  if (centroids.device.kind == DeviceKind::cuda) return;  // not the host's to look at
   for (std::int64_t b = 0; b < centroids.batch; ++b) {
     for (std::int64_t j = 0; j < centroids.rows; ++j) {
       for (std::int64_t f = 0; f < centroids.cols; ++f) {
@@ -108,12 +109,6 @@ void validate_fit(const MatrixView& points, const KMeansOptions& options) {
   if (!(options.tol >= 0) || !std::isfinite(options.tol)) {
     refuse("fit", "tol (" + to_string(options.tol) + ") must be finite and not negative");
   }
-  if (options.precision != Precision::exact) {
-    refuse("fit",
-           "precision \"" + std::string(name_of(options.precision)) +
-               "\" needs the CUDA backend; on a CPU use \"exact\"",
-           ErrorCode::unsupported);
-  }
   if (options.init == Init::given) {
     validate_centroids("fit", "init_centroids", options.init_centroids, points);
     if (options.init_centroids.rows != k) {
@@ -128,6 +123,9 @@ std::vector<double> load_weights(std::string_view who, const MatrixView& weights
   if (weights.data == nullptr) return {};
   if (weights.dtype != DType::float32 && weights.dtype != DType::float64) {
     refuse(who, "weights are " + std::string(name_of(weights.dtype)) + "; give float32 or float64");
+  }
+  if (weights.device.kind == DeviceKind::cuda) {
+    refuse(who, "weights are in device memory; give them in host memory", ErrorCode::unsupported);
   }
   const std::int64_t items = weights.batch * weights.rows;
   if (weights.cols != points.rows || (items != 1 && items != points.batch)) {
@@ -168,10 +166,32 @@ const double* weights_of_item(const std::vector<double>& weights, const MatrixVi
   return weights.data() + (shared ? 0 : b * points.rows);
 }
 
+std::int64_t row_alignment(const MatrixView& points) {
+  const auto element = static_cast<std::int64_t>(size_of(points.dtype));
+  // Repeated or reversed rows are served, but not by what wants aligned ones.
+  if ((points.rows > 1 && points.row_stride <= 0) || (points.batch > 1 && points.batch_stride <= 0))
+    return 1;
+  std::int64_t alignment = 16;
+  const auto fits = [&] {
+    const auto whole = [&](std::int64_t bytes) { return bytes % alignment == 0; };
+    return reinterpret_cast<std::uintptr_t>(points.data) % static_cast<std::uintptr_t>(alignment) ==
+               0 &&
+           whole(points.row_stride * element) &&
+           (points.batch == 1 || whole(points.batch_stride * element));
+  };
+  while (alignment > 1 && !fits()) alignment /= 2;
+  return alignment;
+}
+
 const Backend& choose_backend(const MatrixView& points, const Execution& execution) {
   const bool on_cuda =
       execution.device.kind == DeviceKind::cuda ||
       (execution.device.kind == DeviceKind::automatic && points.device.kind == DeviceKind::cuda);
+  if (!on_cuda && points.device.kind == DeviceKind::cuda) {
+    throw Error(ErrorCode::invalid_argument,
+                "execution.device: cpu was asked for, but the points are in CUDA device memory; "
+                "copy them to the host first");
+  }
   return on_cuda ? cuda_backend() : cpu_backend();
 }
 

@@ -26,6 +26,9 @@ std::vector<double> load_weights(std::string_view who, const MatrixView& weights
 const double* weights_of_item(const std::vector<double>& weights, const MatrixView& points,
                               std::int64_t b);
 
+/// Bytes, a power of two to 16, that every row starts at a multiple of.
+std::int64_t row_alignment(const MatrixView& points);
+
 const Backend& choose_backend(const MatrixView& points, const Execution& execution);
 
 /// Runs `call`, turning std::bad_alloc into Error(out_of_memory) with the bytes of the plan.

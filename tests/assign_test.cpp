@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "support/compare.h"
+#include "support/forced_kernel.h"
 #include "support/generators.h"
 
 namespace warpmeans::test {
@@ -39,15 +40,9 @@ reference::Table centroids_for(const MatrixView& points, const MatrixView& centr
                             points.dtype == DType::float64 ? DType::float64 : DType::float32);
 }
 
-class AssignTest : public testing::TestWithParam<std::tuple<std::string, DType>> {
+class AssignTest : public ForcedKernelTest<DType> {
  protected:
-  void SetUp() override {
-    execution_.kernel = std::get<0>(GetParam());
-    execution_.threads = 2;
-    if (!kernel_available(execution_.kernel)) {
-      GTEST_SKIP() << "this machine has no " << execution_.kernel << " instructions";
-    }
-  }
+  AssignTest() { execution_.threads = 2; }
 
   /// Labels and distances of points with centroids, against the oracle.
   void check(const Points& points, const MatrixView& centroids, Metric metric) {
@@ -68,15 +63,13 @@ class AssignTest : public testing::TestWithParam<std::tuple<std::string, DType>>
           << points.name << " " << name_of(metric) << " point " << i << " label " << labels[i];
     }
   }
-
-  Execution execution_;
 };
 
 TEST_P(AssignTest, AdversarialDataAtEveryTileEdge) {
   for (std::size_t q = 0; q < std::size(kShapes); q += kShapeStep) {
     const Shape& s = kShapes[q];
     SCOPED_TRACE(name_of_shape(s));
-    for (const Points& points : adversarial(s.n, s.d, std::get<1>(GetParam()))) {
+    for (const Points& points : adversarial(s.n, s.d, other())) {
       for (const Metric metric : kAllMetrics) {
         check(points, points.view.row_range(0, std::min(s.k, s.n)), metric);
       }
@@ -86,7 +79,7 @@ TEST_P(AssignTest, AdversarialDataAtEveryTileEdge) {
 
 TEST_P(AssignTest, CentroidsThatAreNotRows) {
   const std::int64_t d = 21, k = 40;
-  for (const Points& points : adversarial(150, d, std::get<1>(GetParam()))) {
+  for (const Points& points : adversarial(150, d, other())) {
     std::vector<double> values = gaussian(k, d, 77, 2);
     // Duplicates (the lowest must win), one far outside, one beyond float32's square.
     for (std::int64_t f = 0; f < d; ++f) {
@@ -103,7 +96,7 @@ TEST_P(AssignTest, CentroidsThatAreNotRows) {
 TEST_P(AssignTest, ManyRowsAroundTheBlocksOf1024) {
   for (const std::int64_t n : {1023, 1024, 1025}) {
     for (const auto& [d, k] : {std::pair{9, 17}, std::pair{63, 65}}) {
-      const Points points = to_dtype(blobs(n, d, 40, 0.5, 3), n, d, std::get<1>(GetParam()));
+      const Points points = to_dtype(blobs(n, d, 40, 0.5, 3), n, d, other());
       for (const Metric metric : kAllMetrics) check(points, points.view.row_range(0, k), metric);
     }
   }
@@ -113,7 +106,7 @@ TEST_P(AssignTest, ManyRowsAroundTheBlocksOf1024) {
 TEST_P(AssignTest, ExactTiesGoToTheLowest) {
   const std::int64_t n = 200, k = 70;
   for (const std::int64_t d : {1, 2, 5, 20}) {
-    const Points points = to_dtype(grid(n, d, 5), n, d, std::get<1>(GetParam()));
+    const Points points = to_dtype(grid(n, d, 5), n, d, other());
     const MatrixView centroids = points.view.row_range(50, k);
     for (const Metric metric : {Metric::euclidean, Metric::inner_product}) {
       std::vector<std::int32_t> labels(static_cast<std::size_t>(n));
@@ -128,10 +121,10 @@ TEST_P(AssignTest, ExactTiesGoToTheLowest) {
 // Points half way between two centroids (cosine: between their directions), but for the last place.
 TEST_P(AssignTest, PointsBetweenCentroids) {
   const std::int64_t n = 300, k = 48;
-  const bool wide = std::get<1>(GetParam()) == DType::float64;
+  const bool wide = other() == DType::float64;
   for (const std::int64_t d : {1, 2, 8, 33, 300}) {
     for (const double offset : {0.0, 100.0}) {
-      const Points c = to_dtype(offset_gaussian(k, d, offset, 1), k, d, std::get<1>(GetParam()));
+      const Points c = to_dtype(offset_gaussian(k, d, offset, 1), k, d, other());
       for (const Metric metric : kAllMetrics) {
         reference::Table rows = reference::read(c.view);
         for (auto& row : rows) row = reference::compared(row, metric);
@@ -151,7 +144,7 @@ TEST_P(AssignTest, PointsBetweenCentroids) {
 
 // Powers of two change no label: those of the same points near one are the oracle's.
 TEST_P(AssignTest, ExtremeMagnitudes) {
-  const DType dtype = std::get<1>(GetParam());
+  const DType dtype = other();
   if (size_of(dtype) < 4 && dtype != DType::bfloat16) return;
   const std::int64_t n = 100, d = 23, k = 19;
   const Points plain = to_dtype(gaussian(n, d, 21), n, d, dtype);
@@ -176,7 +169,7 @@ TEST_P(AssignTest, ExtremeMagnitudes) {
 
 TEST_P(AssignTest, NegativeAndZeroStrides) {
   const std::int64_t n = 70, d = 11, k = 9;
-  const Points points = to_dtype(gaussian(n, d, 4), n, d, std::get<1>(GetParam()), 3);
+  const Points points = to_dtype(gaussian(n, d, 4), n, d, other(), 3);
   const MatrixView centroids = points.view.row_range(0, k);
   Points reversed, repeated;
   reversed.view = repeated.view = points.view;
@@ -194,7 +187,7 @@ TEST_P(AssignTest, NegativeAndZeroStrides) {
 TEST_P(AssignTest, TransformIsTheOracle) {
   const std::int64_t n = 40, k = 11;
   for (const std::int64_t d : {3, 40}) {
-    for (const Points& points : adversarial(n, d, std::get<1>(GetParam()))) {
+    for (const Points& points : adversarial(n, d, other())) {
       const MatrixView centroids = points.view.row_range(0, k);
       const reference::Table x = reference::read(points.view), c = reference::read(centroids);
       for (const Metric metric : kAllMetrics) {
@@ -220,8 +213,7 @@ TEST_P(AssignTest, TransformIsTheOracle) {
 
 TEST_P(AssignTest, BatchesAndTransform) {
   const std::int64_t batch = 3, n = 50, d = 13, k = 6;
-  const Points points =
-      to_dtype(gaussian(batch * n, d, 5), n, d, std::get<1>(GetParam()), 2, batch);
+  const Points points = to_dtype(gaussian(batch * n, d, 5), n, d, other(), 2, batch);
   const std::vector<double> values = gaussian(batch * k, d, 6);
   const MatrixView all = MatrixView::dense(values.data(), DType::float64, batch, k, d);
   for (const Metric metric : kAllMetrics) {
@@ -247,7 +239,7 @@ TEST_P(AssignTest, BatchesAndTransform) {
 
 TEST_P(AssignTest, PredictGivesTheLabelsAndInertiaOfAFit) {
   const std::int64_t n = 3000, d = 3;
-  const Points points = to_dtype(gaussian(n, d, 31), n, d, std::get<1>(GetParam()));
+  const Points points = to_dtype(gaussian(n, d, 31), n, d, other());
   for (const Metric metric : kAllMetrics) {
     KMeansOptions options;
     options.n_clusters = 30;
@@ -266,10 +258,7 @@ TEST_P(AssignTest, PredictGivesTheLabelsAndInertiaOfAFit) {
 INSTANTIATE_TEST_SUITE_P(Forced, AssignTest,
                          testing::Combine(testing::ValuesIn(forced_kernels()),
                                           testing::ValuesIn(kAllDTypes)),
-                         [](const auto& info) {
-                           return std::get<0>(info.param) + "_" +
-                                  std::string(name_of(std::get<1>(info.param)));
-                         });
+                         forced_name);
 
 }  // namespace
 }  // namespace warpmeans::test

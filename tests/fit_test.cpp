@@ -11,6 +11,7 @@
 #include <set>
 
 #include "support/compare.h"
+#include "support/forced_kernel.h"
 #include "support/generators.h"
 
 namespace warpmeans::test {
@@ -126,6 +127,9 @@ void expect_iterations(const Points& points, std::int64_t k, Metric metric, int 
     options.empty_clusters = policy;
     const KMeansResult r = fit(points.view, options, execution);
     ASSERT_EQ(r.n_iter[0], t);
+    if (!execution.kernel.empty()) {
+      EXPECT_EQ(r.kernel, full_kernel_name(execution.kernel));
+    }
     const IterationStats& row = r.history[0].back();
     const double inertia = reference::inertia(x, c, labels, weights, metric);
     EXPECT_TRUE(nearly_equal(row.inertia, inertia,
@@ -168,18 +172,6 @@ TEST_P(FitTest, EveryWeightedIterationIsTheOracles) {
     for (const Metric metric : kAllMetrics) {
       expect_iterations(points, 6, metric, 3, some_weights(90), EmptyClusters::relocate);
       expect_iterations(points, 6, metric, 2, some_weights(90), EmptyClusters::keep);
-    }
-  }
-}
-
-TEST_P(FitTest, EveryKernelManyFeatures) {
-  for (const std::string& kernel : forced_kernels()) {
-    if (!kernel_available(kernel)) continue;
-    Execution execution;
-    execution.kernel = kernel;
-    for (const Metric metric : kAllMetrics) {
-      const Points points = to_dtype(blobs(1300, 67, 30, 3, 5), 1300, 67, GetParam(), 3);
-      expect_iterations(points, 37, metric, 3, {}, EmptyClusters::relocate, execution);
     }
   }
 }
@@ -233,35 +225,64 @@ TEST_P(FitTest, StopsWhenTheContractSays) {
   EXPECT_EQ(seen.size(), 2u);
 }
 
+/// A whole fit from `init`, and every row of its history.
+void expect_whole_fit(const Points& points, const MatrixView& init, Metric metric,
+                      const std::vector<double>& weights = {},
+                      EmptyClusters policy = EmptyClusters::relocate) {
+  KMeansOptions options = from_rows(points.view, init.rows, metric, 300);
+  options.init_centroids = init;
+  options.fixed_iterations = false;
+  options.tol = 1e-6;
+  options.empty_clusters = policy;
+  options.weights = view_of(weights);
+  reference::Options oracle;
+  oracle.metric = metric;
+  oracle.tol = options.tol;
+  oracle.empty_clusters = policy;
+  oracle.centroid_dtype = centroid_dtype_of(points.view);
+  const KMeansResult r = fit(points.view, options);
+  const reference::Result want =
+      reference::fit(reference::read(points.view), reference::read(init), weights, oracle);
+  EXPECT_EQ(r.n_iter[0], want.n_iter);
+  EXPECT_EQ(r.converged[0], want.converged);
+  EXPECT_EQ(r.labels, want.labels);
+  EXPECT_NEAR(r.inertia[0], want.inertia, 1e-6 * std::fabs(want.inertia));
+  ASSERT_EQ(r.history[0].size(), want.iterations.size());
+  for (std::size_t t = 0; t < want.iterations.size(); ++t) {
+    EXPECT_EQ(r.history[0][t].labels_changed, want.iterations[t].changed) << t;
+    EXPECT_NEAR(r.history[0][t].inertia, want.iterations[t].inertia,
+                1e-6 * std::fabs(want.iterations[t].inertia));
+  }
+  expect_consistent(points, r, options, weights);
+}
+
 TEST_P(FitTest, WholeFitsAreTheOracles) {
   const std::int64_t n = 500, d = 4, k = 8;
-  const std::vector<double> weights = some_weights(n);
   for (const Metric metric : kAllMetrics) {
     for (const bool weighted : {false, true}) {
       SCOPED_TRACE(std::string(name_of(metric)) + (weighted ? " weighted" : ""));
       const Points points = to_dtype(gaussian(n, d, 21, 2, 1), n, d, GetParam());
-      const Table x = reference::read(points.view);
-      KMeansOptions options = from_rows(points.view, k, metric, 300);
-      options.fixed_iterations = false;
-      options.tol = 1e-6;
-      if (weighted) options.weights = view_of(weights);
-      reference::Options oracle;
-      oracle.metric = metric;
-      oracle.tol = options.tol;
-      oracle.centroid_dtype = centroid_dtype_of(points.view);
-      const KMeansResult r = fit(points.view, options);
-      const std::vector<double> w = weighted ? weights : std::vector<double>{};
-      const reference::Result want =
-          reference::fit(x, reference::read(options.init_centroids), w, oracle);
-      EXPECT_EQ(r.n_iter[0], want.n_iter);
-      EXPECT_EQ(r.converged[0], want.converged);
-      EXPECT_EQ(r.labels, want.labels);
-      EXPECT_NEAR(r.inertia[0], want.inertia, 1e-6 * std::fabs(want.inertia));
-      ASSERT_EQ(r.history[0].size(), want.iterations.size());
-      for (std::size_t t = 0; t < want.iterations.size(); ++t) {
-        EXPECT_EQ(r.history[0][t].labels_changed, want.iterations[t].changed) << t;
-        EXPECT_NEAR(r.history[0][t].inertia, want.iterations[t].inertia,
-                    1e-6 * std::fabs(want.iterations[t].inertia));
+      expect_whole_fit(points, points.view.row_range(0, k), metric,
+                       weighted ? some_weights(n) : std::vector<double>{});
+    }
+  }
+}
+
+// What float32 knows of such centroids says little about the points: their distances are equal to
+// one in 1e6, and the first iteration brings all of them a million times nearer.
+TEST_P(FitTest, InitialCentroidsFarOutsideTheData) {
+  const std::int64_t n = 500, d = 3, k = 8;
+  const Points points = to_dtype(gaussian(n, d, 23, 2, 0.3), n, d, GetParam());
+  // On the corners of a cube every centroid has points. At different distances one has them all.
+  std::vector<double> corners, apart = gaussian(k, d, 24, 1e6);
+  for (std::int64_t q = 0; q < k * d; ++q) corners.push_back((q / d) >> (q % d) & 1 ? 1e6 : -1e6);
+  for (const Metric metric : kAllMetrics) {
+    for (const EmptyClusters policy : {EmptyClusters::relocate, EmptyClusters::keep}) {
+      for (const std::vector<double>& init : {corners, apart}) {
+        SCOPED_TRACE(std::string(name_of(metric)) + " " + std::string(name_of(policy)) +
+                     (init == corners ? " corners" : " apart"));
+        expect_whole_fit(points, MatrixView::dense(init.data(), DType::float64, k, d), metric, {},
+                         policy);
       }
     }
   }
@@ -339,6 +360,27 @@ TEST_P(FitTest, FewerDistinctPointsThanClusters) {
 
 INSTANTIATE_TEST_SUITE_P(All, FitTest, testing::ValuesIn(kAllDTypes),
                          [](const auto& info) { return std::string(name_of(info.param)); });
+
+class ForcedFitTest : public ForcedKernelTest<DType> {};
+
+TEST_P(ForcedFitTest, EveryIterationOfManyFeaturesIsTheOracles) {
+  const Points points = to_dtype(blobs(1300, 67, 30, 3, 5), 1300, 67, other(), 3);
+  for (const Metric metric : kAllMetrics) {
+    expect_iterations(points, 37, metric, 3, {}, EmptyClusters::relocate, execution_);
+  }
+}
+
+TEST_P(ForcedFitTest, TheResultNamesTheKernelThatRan) {
+  const Points points = to_dtype(gaussian(60, 5, 3), 60, 5, other());
+  KMeansOptions options;
+  options.n_clusters = 4;
+  EXPECT_EQ(fit(points.view, options, execution_).kernel, full_kernel_name(kernel()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Forced, ForcedFitTest,
+                         testing::Combine(testing::ValuesIn(forced_kernels()),
+                                          testing::ValuesIn(kAllDTypes)),
+                         forced_name);
 
 }  // namespace
 }  // namespace warpmeans::test

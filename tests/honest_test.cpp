@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -14,16 +13,6 @@
 
 namespace warpmeans::test {
 namespace {
-
-void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call) {
-  try {
-    call();
-    FAIL() << "no error; expected: " << text;
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), code) << error.what();
-    EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
-  }
-}
 
 class HonestTest : public testing::Test {
  protected:

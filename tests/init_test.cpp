@@ -44,9 +44,9 @@ RowList chosen_rows(const MatrixView& points, const InitCase& c, const Weights& 
   const double* w = weights.empty() ? nullptr : weights.data();
   InitRequest request{points.rows, c.k, w, c.seed, c.attempt, [] { return true; }};
   RowList rows;
-  backend.for_each_item(plan, execution, [&](Run& run, std::int64_t) {
+  backend.for_each_group(plan, execution, [&](Run& run, Items items) {
     const MemorySource source(points, plan.chunk_rows);
-    prepare_item(run, source, 0, w);
+    prepare_items(run, source, items, {w, 0});
     if (c.init == Init::random) {
       rows = random_rows(request);
     } else if (c.init == Init::kmeans_parallel) {

@@ -1,4 +1,4 @@
-// Where and with how many threads a call runs. Neither ever changes a bit of the result.
+// Where and with how many threads a call runs. Threads never change a bit of the result.
 #pragma once
 
 #include <functional>
@@ -35,9 +35,11 @@ struct Execution {
   /// Caller's pool; null: one for the process, made at the first call that wants more than a
   /// thread.
   ThreadPool* pool = nullptr;
-  /// "" chooses by the processor. Otherwise "avx512", "avx2", "neon" or "portable": an error if
-  /// this build or machine has it not.
+  /// "" chooses by the processor. Otherwise "avx512", "avx2", "neon" or "portable" on a CPU,
+  /// "sm90", "sm80" or "simt" on a GPU: an error if this build or machine has it not.
   std::string kernel;
+  /// The cudaStream_t to enqueue on; null: a stream of the call's own. CUDA only.
+  void* stream = nullptr;
   /// Rows in a chunk of a streamed pass; 0: all rows at once. Rounded up to a multiple of 1024.
   std::int64_t chunk_rows = 0;
 };

@@ -38,6 +38,13 @@ struct MatrixView {
     view.batch = 1;
     return view;
   }
+  /// Batch items [first, first + count).
+  MatrixView items(std::int64_t first, std::int64_t count) const {
+    MatrixView view = *this;
+    view.data = at(first, 0);
+    view.batch = count;
+    return view;
+  }
   MatrixView row_range(std::int64_t first, std::int64_t count) const {
     MatrixView view = *this;
     view.data = at(0, first);

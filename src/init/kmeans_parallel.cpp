@@ -40,9 +40,9 @@ std::vector<std::int64_t> kmeans_parallel_rows(Run& run, const ChunkSource& sour
   problem.n_samples = n_candidates;
   problem.weighted = true;
   std::vector<std::int64_t> rows;
-  backend.for_each_item(backend.plan(problem, execution), execution, [&](Run& inner, std::int64_t) {
+  backend.for_each_group(backend.plan(problem, execution), execution, [&](Run& inner, Items items) {
     const MemorySource few(view, 0);
-    prepare_item(inner, few, 0, weights.data());
+    prepare_items(inner, few, items, {weights.data(), 0});
     rows = kmeans_plusplus_rows(inner, few, reduced);
   });
   for (std::int64_t& row : rows) row = candidates[static_cast<std::size_t>(row)];

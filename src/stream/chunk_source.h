@@ -1,5 +1,5 @@
-// Where a batch item's rows come from, chunk by chunk, in order. A chunk starts at a multiple of
-// 1024 rows, so that sums in float64 fall into the same blocks whatever the chunk size.
+// Where the rows of a group of batch items come from, chunk by chunk, in order. A chunk starts at a
+// multiple of 1024 rows, so that sums in float64 fall into the same blocks whatever the chunk size.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class ChunkSource {
   virtual Chunk chunk(std::int64_t c) const = 0;
   /// A few dozen rows spread over all: what the mean is estimated from.
   virtual MatrixView sample() const = 0;
-  /// Copies of some rows, dense, in their own dtype.
+  /// Copies of some rows, dense, in their own dtype; the same number of each item.
   virtual std::vector<std::byte> gather(std::span<const std::int64_t> rows) const = 0;
 
   template <class Body>

@@ -27,8 +27,10 @@ MatrixView MemorySource::sample() const {
 std::vector<std::byte> MemorySource::gather(std::span<const std::int64_t> rows) const {
   const auto row_bytes = static_cast<std::size_t>(item_.cols) * size_of(item_.dtype);
   std::vector<std::byte> out(rows.size() * row_bytes);
+  const std::size_t per_item = rows.size() / static_cast<std::size_t>(item_.batch);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    std::memcpy(out.data() + i * row_bytes, item_.at(0, rows[i]), row_bytes);
+    const auto b = static_cast<std::int64_t>(i / std::max<std::size_t>(1, per_item));
+    std::memcpy(out.data() + i * row_bytes, item_.at(b, rows[i]), row_bytes);
   }
   return out;
 }

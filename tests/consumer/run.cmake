@@ -1,5 +1,7 @@
-# cmake -DBUILD_DIR= -DSOURCE_DIR= -DWORK_DIR= -DGENERATOR= -DCOMPILER= -DFLAGS= -P run.cmake
-# Installs the build, then builds and runs the consumer against what was installed.
+# cmake -DBUILD_DIR= -DSOURCE_DIR= -DWORK_DIR= -DGENERATOR= -DCOMPILER= -DFLAGS= -DPKG_CONFIG=
+#   -DLIBDIR= -P run.cmake
+# Installs the build, then builds and runs the consumer against what was installed, twice: as CMake
+# finds it, and by the flags that pkg-config gives.
 function(step)
   execute_process(COMMAND ${ARGN} COMMAND_ERROR_IS_FATAL ANY)
 endfunction()
@@ -12,3 +14,12 @@ step(${CMAKE_COMMAND} -S ${SOURCE_DIR} -B ${WORK_DIR}/build -G ${GENERATOR}
   -DCMAKE_FIND_USE_PACKAGE_REGISTRY=OFF)
 step(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 step(${WORK_DIR}/build/consumer)
+
+set(ENV{PKG_CONFIG_PATH} ${WORK_DIR}/prefix/${LIBDIR}/pkgconfig)
+execute_process(COMMAND ${PKG_CONFIG} --cflags --libs warpmeans
+  OUTPUT_VARIABLE package_flags OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+separate_arguments(package_flags UNIX_COMMAND "${package_flags}")
+separate_arguments(FLAGS UNIX_COMMAND "${FLAGS}")
+step(${COMPILER} -std=c++20 ${FLAGS} ${SOURCE_DIR}/consumer.cpp -o ${WORK_DIR}/consumer
+  ${package_flags} -Wl,-rpath,${WORK_DIR}/prefix/${LIBDIR})
+step(${WORK_DIR}/consumer)

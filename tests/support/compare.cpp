@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include <gtest/gtest.h>
-#include <warpmeans/steps.h>
+#include <warpmeans/kmeans.h>
 
 namespace warpmeans::test {
 namespace {
@@ -24,7 +24,19 @@ double ulp(double magnitude, DType dtype) {
 
 }  // namespace
 
-std::vector<std::string> forced_kernels() { return {"avx512", "avx2", "portable"}; }
+std::vector<std::string> forced_kernels() { return {"avx512", "avx2", "portable", "simt"}; }
+
+void force_kernel(Execution& execution, const std::string& name) {
+  execution.kernel = name;
+  const bool gpu = name == "simt" || name == "sm80" || name == "sm90";
+  execution.device.kind = gpu ? DeviceKind::cuda : DeviceKind::cpu;
+}
+
+std::string full_kernel_name(const std::string& name) {
+  Execution execution;
+  force_kernel(execution, name);
+  return (execution.device.kind == DeviceKind::cuda ? "cuda/" : "cpu/") + name;
+}
 
 void expect_labels(const MatrixView& points, const MatrixView& centroids, Metric metric,
                    std::span<const std::int32_t> labels) {
@@ -35,12 +47,17 @@ void expect_labels(const MatrixView& points, const MatrixView& centroids, Metric
 
 bool kernel_available(const std::string& name) {
   const float point = 1;
-  std::int32_t label = 0;
+  const std::uint16_t half = 0x3C00;
   Execution execution;
-  execution.kernel = name;
-  const MatrixView view = MatrixView::dense(&point, DType::float32, 1, 1);
+  force_kernel(execution, name);
+  KMeansOptions options;
+  options.n_clusters = 1;
+  const bool native = name == "sm80" || name == "sm90";
+  if (native) options.precision = Precision::native;
+  const MatrixView view = native ? MatrixView::dense(&half, DType::float16, 1, 1)
+                                 : MatrixView::dense(&point, DType::float32, 1, 1);
   try {
-    assign(view, view, Metric::euclidean, {{&label, 1}, {}}, execution);
+    fit(view, options, execution);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::unsupported) return false;
     throw;
@@ -142,6 +159,16 @@ double inertia_scale(const reference::Table& points, const std::vector<double>& 
 
 reference::Table table_of(const Matrix& centroids, std::int64_t item) {
   return reference::read(centroids.view(), item);
+}
+
+void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call) {
+  try {
+    call();
+    FAIL() << "no error; expected: " << text;
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), code) << error.what();
+    EXPECT_NE(std::string(error.what()).find(text), std::string::npos) << error.what();
+  }
 }
 
 }  // namespace warpmeans::test

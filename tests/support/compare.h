@@ -1,6 +1,7 @@
 // Comparison with the oracle, as exact as docs/contract.md promises and no looser.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,9 +12,14 @@
 
 namespace warpmeans::test {
 
-/// Names for Execution::kernel; a machine may lack some: kernel_available says so.
+/// Names for Execution::kernel; a machine may lack some: kernel_available says so. Tests take them
+/// from support/forced_kernel.h; tests/CMakeLists.txt has the same list.
 std::vector<std::string> forced_kernels();
 bool kernel_available(const std::string& name);
+/// Makes it run that kernel, on the device that has it.
+void force_kernel(Execution& execution, const std::string& name);
+/// "cpu/avx2": what KMeansResult::kernel then says.
+std::string full_kernel_name(const std::string& name);
 
 /// How many labels are neither the oracle's nor tied with them to 1e-12 of |x|^2 + |c|^2, or are a
 /// later one of equal centroids.
@@ -45,5 +51,8 @@ double inertia_scale(const reference::Table& points, const std::vector<double>& 
                      Metric metric);
 
 reference::Table table_of(const Matrix& centroids, std::int64_t item = 0);
+
+/// EXPECTs an Error of this code with `text` in its message.
+void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call);
 
 }  // namespace warpmeans::test

@@ -1,6 +1,5 @@
 // The CPU backend: its plan, and how batch items go to threads.
 #include <algorithm>
-#include <bit>
 #include <memory>
 #include <vector>
 
@@ -13,26 +12,23 @@ namespace warpmeans {
 namespace cpu {
 namespace {
 
-/// Bits of a value in the integer sums: n of them must not overflow 63 bits, and 50 is what the
-/// rounding by 1.5 x 2^52 in the accumulate kernel takes.
-int value_bits_for(std::int64_t n) {
-  return std::min<int>(50, 62 - static_cast<int>(std::bit_width(static_cast<std::uint64_t>(n))));
-}
-
 class CpuBackend : public Backend {
  public:
   Plan plan(const Problem& problem, const Execution& execution) const override {
+    if (problem.precision != Precision::exact) {
+      throw Error(ErrorCode::unsupported, "fit: precision \"" +
+                                              std::string(name_of(problem.precision)) +
+                                              "\" needs the CUDA backend; on a CPU use \"exact\"");
+    }
     const Kernels& kernels = find_kernels(execution.kernel);
     Plan plan;
     plan.problem = problem;
-    plan.kernel = std::string(kernels.name);
+    plan.kernel = "cpu/" + std::string(kernels.name);
     plan.threads = make_team(execution).threads();
     const bool whole = execution.chunk_rows <= 0 || execution.chunk_rows >= problem.n_samples;
     plan.chunk_rows = whole ? problem.n_samples : round_up(execution.chunk_rows, kSumBlock);
-    plan.value_bits = value_bits_for(problem.n_samples);
-    plan.limbs =
-        problem.dtype == DType::float64 || problem.weighted || problem.metric == Metric::cosine ? 2
-                                                                                                : 1;
+    plan.value_bits = sum_value_bits(problem);
+    plan.limbs = sum_limbs(problem);
     // Items too small to share among threads, and enough of them, get a thread each.
     const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
     plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
@@ -43,13 +39,13 @@ class CpuBackend : public Backend {
     return plan;
   }
 
-  void for_each_item(const Plan& plan, const Execution& execution,
-                     const std::function<void(Run&, std::int64_t)>& body) const override {
+  void for_each_group(const Plan& plan, const Execution& execution,
+                      const std::function<void(Run&, Items)>& body) const override {
     const Kernels& kernels = find_kernels(execution.kernel);
     const Team team = make_team(execution);
     if (!plan.items_in_parallel) {
       CpuRun run(plan, kernels, team);
-      for (std::int64_t b = 0; b < plan.problem.batch; ++b) body(run, b);
+      for (std::int64_t b = 0; b < plan.problem.batch; ++b) body(run, {b, 1});
       return;
     }
     std::vector<std::unique_ptr<CpuRun>> runs(static_cast<std::size_t>(team.threads()));
@@ -59,7 +55,7 @@ class CpuBackend : public Backend {
                     [&](std::int64_t begin, std::int64_t end, int worker) {
                       auto& run = runs[static_cast<std::size_t>(worker)];
                       if (!run) run = std::make_unique<CpuRun>(plan, kernels, Team());
-                      for (std::int64_t b = begin; b < end; ++b) body(*run, b);
+                      for (std::int64_t b = begin; b < end; ++b) body(*run, {b, 1});
                     });
   }
 

@@ -1,12 +1,12 @@
 // What ends an iteration: empty clusters, new centroids, shift, inertia, the stop flag.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <string>
 
 #include "backend/cpu/cpu_run.h"
 #include "convergence.h"
+#include "core/data_errors.h"
 #include "core/element.h"
 #include "stream/chunk_source.h"
 
@@ -180,7 +180,11 @@ void CpuRun::measure_inertia(const Chunk& chunk) {
   inertia_measured_ = true;
 }
 
-double CpuRun::inertia() { return ordered_sum(inertia_blocks_); }
+double CpuRun::measured_inertia() const { return ordered_sum(inertia_blocks_); }
+
+ItemOutcome CpuRun::outcome(std::int64_t) {
+  return {measured_inertia(), iteration_, converged_, history_};
+}
 
 bool CpuRun::wants_relocation() {
   if (plan_.problem.empty_clusters != EmptyClusters::relocate) return false;
@@ -305,10 +309,7 @@ void CpuRun::update_centroids(const ChunkSource& source) {
   }
   if (first_empty >= 0) {
     if (plan_.problem.empty_clusters == EmptyClusters::error) {
-      throw Error(ErrorCode::empty_cluster,
-                  "fit: cluster " + std::to_string(first_empty) + " is empty in iteration " +
-                      std::to_string(iteration_) + "; choose fewer than " + std::to_string(k_) +
-                      " clusters, or relocate or keep empty ones");
+      throw empty_cluster_error(first_empty, iteration_, k_);
     }
     if (plan_.problem.empty_clusters == EmptyClusters::relocate) moves = choose_relocations();
   }
@@ -351,35 +352,25 @@ double CpuRun::mean_variance() {
   return mean_variance_;
 }
 
-/// Inertia and shift are sums of squares: float64 has to be able to hold them.
-void CpuRun::require_squarable() const {
-  const double largest = range_.largest_value;
-  if (metric_ == Metric::cosine || largest == 0 || (largest > 1e-150 && largest < 1e150)) return;
-  char text[32];
-  std::snprintf(text, sizeof(text), "%g", largest);
-  throw Error(ErrorCode::invalid_data,
-              std::string("points: they reach ") + text +
-                  " from their mean, whose square float64 cannot hold; scale them to be between "
-                  "1e-150 and 1e150");
-}
-
 void CpuRun::finish_iteration(const ChunkSource& source) {
   const auto start = Clock::now();
-  require_squarable();
+  if (metric_ != Metric::cosine) require_squarable(range_.largest_value);
   ++iteration_;
-  if (inertia_measured_) stats_.inertia = inertia();
+  if (inertia_measured_) stats_.inertia = measured_inertia();
   update_centroids(source);
   stats_.shift = ordered_sum(shifts_);
-  const StopDecision decision = decide(plan_.problem, iteration_, stats_.labels_changed,
-                                       stats_.shift, plan_.problem.tol > 0 ? mean_variance() : 0.0);
+  const StopDecision decision =
+      decide(plan_.problem.stop_rule, iteration_, stats_.labels_changed, stats_.shift,
+             plan_.problem.stop_rule.tol > 0 ? mean_variance() : 0.0);
   stop_ = decision.stop;
   converged_ = decision.converged;
   labels_current_ = stats_.shift == 0;
   stats_.seconds_update += seconds_since(start);
   stats_.seconds = seconds_since(started_);
+  history_.push_back(stats_);
 }
 
-void CpuRun::collect(const ItemResult& result) {
+void CpuRun::collect(std::int64_t, const ItemResult& result) {
   if (!result.labels.empty()) {
     std::copy(labels_.begin(), labels_.end(), result.labels.begin());
   }
@@ -389,7 +380,7 @@ void CpuRun::collect(const ItemResult& result) {
   }
 }
 
-void CpuRun::distances(const Chunk& chunk, bool to_all, double* out) {
+void CpuRun::distances(std::int64_t, const Chunk& chunk, bool to_all, double* out) {
   const Rows rows = rows_of(chunk);
   const std::int64_t columns = to_all ? k_ : 1;
   team_for(chunk.points.rows * columns * d_ * 4)

@@ -8,6 +8,7 @@
 #include <limits>
 #include <string>
 
+#include "core/data_errors.h"
 #include "core/element.h"
 #include "stream/chunk_source.h"
 
@@ -112,10 +113,10 @@ void CpuRun::center_on(const MatrixView& sample) {
   norm_scale_ = scale_for(largest);
 }
 
-void CpuRun::begin_item(std::int64_t item, const MatrixView& sample, const double* weights) {
-  item_ = item;
-  weights_ = weights;
-  largest_weight_ = weights ? *std::max_element(weights, weights + n_) : 1.0;
+void CpuRun::begin_items(Items items, const MatrixView& sample, ItemWeights weights) {
+  item_ = items.first;
+  weights_ = weights.data;
+  largest_weight_ = weights_ ? *std::max_element(weights_, weights_ + n_) : 1.0;
   center_on(sample);
   wide_ = true;  // until the magnitudes are known
   min_.assign(static_cast<std::size_t>(d_), std::numeric_limits<double>::max());
@@ -230,12 +231,7 @@ void CpuRun::choose_sum_centre() {
 
 void CpuRun::finish_prepare() {
   if (bad_row_ >= 0) {
-    const char* what = std::isnan(bad_value_) ? "NaN" : bad_value_ > 0 ? "Inf" : "-Inf";
-    throw Error(ErrorCode::invalid_data,
-                std::string("points: ") + what + " at row " + std::to_string(bad_row_) +
-                    ", column " + std::to_string(bad_column_) +
-                    (plan_.problem.batch > 1 ? " of batch item " + std::to_string(item_) : "") +
-                    "; every value must be finite");
+    throw bad_value_error(bad_value_, bad_row_, bad_column_, item_, plan_.problem.batch);
   }
   choose_sum_centre();
   double largest = 0;
@@ -278,7 +274,14 @@ void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   std::fill(labels_.begin(), labels_.end(), -1);
   sums_.clear();
   iteration_ = 0;
+  history_.clear();
   labels_current_ = stop_ = converged_ = inertia_measured_ = false;
+}
+
+void CpuRun::set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
+                                   bool normalize) {
+  const std::vector<std::byte> data = source.gather(rows);
+  set_centroids(MatrixView::dense(data.data(), plan_.problem.dtype, k_, d_), normalize);
 }
 
 void CpuRun::set_labels(const Chunk& chunk, const std::int32_t* labels) {
@@ -289,7 +292,7 @@ void CpuRun::set_labels(const Chunk& chunk, const std::int32_t* labels) {
   }
 }
 
-void CpuRun::begin_iteration() {
+void CpuRun::begin_iteration(bool) {
   started_ = Clock::now();
   stats_ = {};
   inertia_measured_ = false;
@@ -342,7 +345,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
   sums_.apply(kernels_, team_for(changed * d_ * 4), rows, weights_of(chunk), fixed_, changes_);
-  if (weights_ && mean_variance_ < 0 && plan_.problem.tol > 0) {
+  if (weights_ && mean_variance_ < 0 && plan_.problem.stop_rule.tol > 0) {
     // scikit-learn's tol is relative to the variance without weights: their plain sums, once.
     std::vector<std::int64_t> entries(static_cast<std::size_t>(chunk.points.rows));
     for (std::int64_t i = 0; i < chunk.points.rows; ++i)

@@ -18,7 +18,7 @@ namespace warpmeans::cpu {
 inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
   constexpr std::int64_t kMost = 1 << 18;
   const std::int64_t n = p.n_samples, d = p.n_features, k = p.n_clusters;
-  if (n * d > kMost || p.max_iter < 2 || !kernels.keeps_tiles(d, k)) return 0;
+  if (n * d > kMost || p.stop_rule.max_iter < 2 || !kernels.keeps_tiles(d, k)) return 0;
   return round_up(n, kernels.block_points(d, k)) * d;
 }
 
@@ -26,7 +26,7 @@ class CpuRun : public Run {
  public:
   CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
 
-  void begin_item(std::int64_t item, const MatrixView& sample, const double* weights) override;
+  void begin_items(Items items, const MatrixView& sample, ItemWeights weights) override;
   void prepare(const Chunk& chunk) override;
   void finish_prepare() override;
 
@@ -41,8 +41,10 @@ class CpuRun : public Run {
   double whole_mass() override;
 
   void set_centroids(const MatrixView& centroids, bool normalize) override;
+  void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
+                             bool normalize) override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
-  void begin_iteration() override;
+  void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
   void accumulate(const Chunk& chunk) override;
   ClusterSumsView sums() override;
@@ -52,13 +54,12 @@ class CpuRun : public Run {
   void measure_inertia(const Chunk& chunk) override;
   void finish_iteration(const ChunkSource& source) override;
   bool stop_requested() override { return stop_; }
-  IterationStats last_stats() override { return stats_; }
+  std::optional<IterationStats> last_stats(std::int64_t) override { return stats_; }
 
   bool labels_current() override { return labels_current_; }
-  bool converged() override { return converged_; }
-  double inertia() override;
-  void collect(const ItemResult& result) override;
-  void distances(const Chunk& chunk, bool to_all, double* out) override;
+  ItemOutcome outcome(std::int64_t item) override;
+  void collect(std::int64_t item, const ItemResult& result) override;
+  void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -78,10 +79,10 @@ class CpuRun : public Run {
   void fill_lengths(const Chunk& chunk);
   void note_bad_value(const Chunk& chunk, std::int64_t first, std::int64_t count);
   void center_on(const MatrixView& sample);
+  double measured_inertia() const;
   double inertia_from_sums(double& error) const;
   double mean_variance();
   void choose_sum_centre();
-  void require_squarable() const;
   const Team& team_for(std::int64_t work) const { return work < kSerialWork ? alone_ : team_; }
   std::vector<Relocation> choose_relocations();
   void apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves);
@@ -135,6 +136,7 @@ class CpuRun : public Run {
   bool labels_current_ = false, stop_ = false, converged_ = false;
   int iteration_ = 0;
   IterationStats stats_;
+  std::vector<IterationStats> history_;
   std::vector<double> shifts_;            // (k) squared shifts
   std::vector<std::int64_t> plain_sums_;  // (d, padded) of all points without weights, if weighted
   FixedPoint plain_fixed_;

@@ -8,33 +8,6 @@
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
-namespace {
-
-/// Gram-Schmidt, twice: orthogonal to rounding. An axis in the span of those before becomes zero.
-void orthonormalize(std::vector<double>& axes, std::int64_t count, std::size_t d) {
-  for (std::size_t q = 0; q < static_cast<std::size_t>(count); ++q) {
-    double* axis = axes.data() + q * d;
-    const auto length = [&] {
-      double sq = 0;
-      for (std::size_t f = 0; f < d; ++f) sq += axis[f] * axis[f];
-      return std::sqrt(sq);
-    };
-    const double before = length();
-    for (int pass = 0; pass < 2; ++pass) {
-      for (std::size_t other = 0; other < q; ++other) {
-        const double* b = axes.data() + other * d;
-        double dot = 0;
-        for (std::size_t f = 0; f < d; ++f) dot += axis[f] * b[f];
-        for (std::size_t f = 0; f < d; ++f) axis[f] -= dot * b[f];
-      }
-    }
-    const double after = length();
-    const double factor = after > 1e-6 * before ? 1 / after : 0;
-    for (std::size_t f = 0; f < d; ++f) axis[f] *= factor;
-  }
-}
-
-}  // namespace
 
 Rows Seeding::Trials::view(const Rows& layout) const {
   Rows rows = layout;
@@ -52,16 +25,9 @@ Seeding::Seeding(const SeedingData& data)
       sq_distance_(static_cast<std::size_t>(data.n), 1.0),
       nearest_(static_cast<std::size_t>(data.n), -1),
       block_mass_(static_cast<std::size_t>(n_blocks())),
-      workers_(static_cast<std::size_t>(data.team->threads())) {
+      workers_(static_cast<std::size_t>(data.team->threads())),
+      sketch_(data) {
   for (std::int64_t b = 0; b < n_blocks(); ++b) refresh_block(b);
-}
-
-Rows Seeding::rows_of(const Chunk& chunk) const {
-  Rows rows = data_.layout;
-  rows.data = chunk.points.data;
-  rows.stride = chunk.points.row_stride;
-  rows.lengths = data_.lengths ? data_.lengths + chunk.first_row : nullptr;
-  return rows;
 }
 
 void Seeding::refresh_block(std::int64_t block) {
@@ -125,14 +91,8 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
     state.overflowed = false;
   }
   trials_.largest_norm = *std::max_element(trials_.norms.begin(), trials_.norms.end());
-  if (sketches_.empty() || count > kMostTrials) return;
-  trials_.sketches.assign(static_cast<std::size_t>(kSketchSize * kMostTrials), 0.0f);
-  for (std::int64_t t = 0; t < count; ++t) {
-    float sketch[kSketchSize];
-    data_.kernels->sketch_row(view, t, axes_.data(), sketch);
-    for (std::int64_t q = 0; q < kSketchSize; ++q) {
-      trials_.sketches[static_cast<std::size_t>(q * kMostTrials + t)] = sketch[q];
-    }
+  if (!sketch_.empty() && count <= kMostTrials) {
+    trials_.sketches = sketch_.of_trials(view, count);
   }
 }
 
@@ -164,63 +124,6 @@ void Seeding::measure_gaps() {
   });
 }
 
-/// Orthonormal axes near the principal ones: the first seeds, turned by two steps of subspace
-/// iteration on a sample. Any axes are correct; these leave the fewest points to look at.
-void Seeding::choose_axes() {
-  const auto padded = static_cast<std::size_t>(d_padded_);
-  axes_.assign(static_cast<std::size_t>(kSketchAxes) * padded, 0.0);
-  for (std::size_t i = 0; i < axes_.size(); ++i) {
-    axes_[i] = static_cast<double>(seed_screen_[static_cast<std::int64_t>(i)]);
-  }
-  orthonormalize(axes_, kSketchAxes, padded);
-
-  const std::int64_t step = std::max<std::int64_t>(1, data_.n / 512);
-  std::vector<std::int64_t> sampled;
-  for (std::int64_t i = 0; i < data_.n; i += step) sampled.push_back(i);
-  const std::vector<std::byte> bytes = data_.source->gather(sampled);
-  Rows rows = data_.layout;
-  rows.data = bytes.data();
-  rows.stride = rows.d;
-  std::vector<double> lengths;
-  if (data_.lengths) {
-    for (const std::int64_t row : sampled) lengths.push_back(data_.lengths[row]);
-    rows.lengths = lengths.data();
-  }
-  std::vector<float> row(padded);
-  for (int turn = 0; turn < 3; ++turn) {
-    std::vector<double> next(axes_.size(), 0.0);
-    for (std::size_t i = 0; i < sampled.size(); ++i) {
-      float sketch[kSketchSize];
-      data_.kernels->sketch_row(rows, static_cast<std::int64_t>(i), axes_.data(), sketch);
-      data_.kernels->screen_row(rows, static_cast<std::int64_t>(i), row.data());
-      for (std::size_t q = 0; q < static_cast<std::size_t>(kSketchAxes); ++q) {
-        const auto along = static_cast<double>(sketch[q]);
-        for (std::size_t f = 0; f < padded; ++f) {
-          next[q * padded + f] += along * static_cast<double>(row[f]);
-        }
-      }
-    }
-    axes_ = std::move(next);
-    orthonormalize(axes_, kSketchAxes, padded);
-  }
-}
-
-/// Every point's coordinates along the axes, and how long it is beside them.
-void Seeding::make_sketches() {
-  choose_axes();
-  sketches_.resize(static_cast<std::size_t>(data_.n * kSketchSize));
-  data_.source->for_each([&](const Chunk& chunk) {
-    const Rows rows = rows_of(chunk);
-    const auto sketch = [&](std::int64_t begin, std::int64_t end, int) {
-      for (std::int64_t i = begin; i < end; ++i) {
-        data_.kernels->sketch_row(rows, i, axes_.data(),
-                                  sketches_.data() + (chunk.first_row + i) * kSketchSize);
-      }
-    };
-    data_.team->for_ranges(chunk.points.rows, kSumBlock, sketch);
-  });
-}
-
 /// Drops pairs whose trial float32 proves to be no nearer than the seed; returns how many are left.
 /// `known` pairs follow in memory.
 std::int64_t Seeding::screen_pairs(const Rows& rows, std::int64_t first_row, SeedPair* pairs,
@@ -245,7 +148,7 @@ std::int64_t Seeding::screen_pairs(const Rows& rows, std::int64_t first_row, See
 /// rows, so that the branches of one row do not hold up the next.
 void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end,
                              WorkerState& state) {
-  Rows rows = rows_of(chunk);
+  Rows rows = data_.rows_of(chunk);
   const Rows trials = trials_.view(data_.layout);
   rows.data = rows.row(begin);
   if (rows.lengths) rows.lengths += begin;
@@ -255,7 +158,7 @@ void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_
   args.nearest = nearest_.data() + first;
   args.norms = data_.norms + first;
   args.gaps = trials_.gaps.data();
-  args.sketches = sketches_.empty() ? nullptr : sketches_.data() + first * kSketchSize;
+  args.sketches = sketch_.of_rows(first);
   args.trial_sketches = trials_.sketches.data();
   args.largest_trial_norm = trials_.largest_norm;
   args.count = end - begin;
@@ -403,10 +306,7 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(static_cast<std::size_t>(trial));
   }
   trials_.rows.clear();
-  // A sketch costs about as much as two steps, and pays where rows are long and many steps are
-  // left.
-  const bool pays = data_.layout.d >= 32 && data_.n_clusters >= 32 && data_.n >= 4096;
-  if (n_seeds_ == kSketchAxes && pays) make_sketches();
+  if (n_seeds_ == kSketchAxes && sketch_.pays()) sketch_.make(seed_screen_);
 }
 
 void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
@@ -446,7 +346,7 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
   for (auto& s : scratch) s.resize(data_.kernels->assign_scratch_bytes(data_.layout.d, count));
   std::vector<std::int32_t> labels(static_cast<std::size_t>(data_.n), -1);
   data_.source->for_each([&](const Chunk& chunk) {
-    const Rows rows = rows_of(chunk);
+    const Rows rows = data_.rows_of(chunk);
     data_.team->for_ranges(
         chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
           AssignArgs args;

@@ -10,24 +10,11 @@
 #include "backend.h"
 #include "backend/cpu/centroid_panels.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/seed_sketch.h"
+#include "backend/cpu/seeding_data.h"
 #include "backend/cpu/thread_pool.h"
 
 namespace warpmeans::cpu {
-
-/// What a run has learnt of its points; all borrowed.
-struct SeedingData {
-  const Kernels* kernels = nullptr;
-  const Team* team = nullptr;
-  const ChunkSource* source = nullptr;
-  Rows layout;                      // all but the data of a chunk; scale is that of the distances
-  const float* norms = nullptr;     // (n) upper bounds of |y'|
-  const double* weights = nullptr;  // (n) or null
-  const double* lengths = nullptr;  // (n) or null
-  Metric metric = Metric::euclidean;
-  PointRange range;
-  std::int64_t n = 0;
-  std::int64_t n_clusters = 0;
-};
 
 class Seeding {
  public:
@@ -68,7 +55,6 @@ class Seeding {
     bool overflowed = false;
   };
 
-  Rows rows_of(const Chunk& chunk) const;
   double weight(std::int64_t row) const { return data_.weights ? data_.weights[row] : 1.0; }
   void load_trials(std::span<const std::int64_t> rows);
   void measure_gaps();
@@ -78,8 +64,6 @@ class Seeding {
   std::int64_t screen_pairs(const Rows& rows, std::int64_t first_row, SeedPair* pairs,
                             std::int64_t n, std::int64_t known) const;
   double distance_bound(double norm, double trial_norm, double dot) const;
-  void choose_axes();
-  void make_sketches();
   void take(const Gain& gain, std::int32_t seed);
   void refresh_block(std::int64_t block);
   void add_seed(std::size_t trial);
@@ -100,8 +84,7 @@ class Seeding {
   AlignedVector<float> seed_screen_;  // (seeds, d_padded), capacity grows
   std::vector<float> seed_norms_;
   std::int64_t n_seeds_ = 0;
-  std::vector<double> axes_;     // (kSketchAxes, d_padded) orthonormal
-  std::vector<float> sketches_;  // (n, kSketchSize), once there are seeds to span the axes
+  SeedSketch sketch_;
 };
 
 }  // namespace warpmeans::cpu

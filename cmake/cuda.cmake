@@ -1,0 +1,21 @@
+# The CUDA compiler and runtime, if they are here; ON insists on them.
+include(CheckLanguage)
+check_language(CUDA)
+if(CMAKE_CUDA_COMPILER)
+  # Targets name their own architectures; this one is what the compiler is tried with.
+  if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 80)
+  endif()
+  enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25 does not know nvcc 13's
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+  find_package(CUDAToolkit QUIET)
+endif()
+if(CMAKE_CUDA_COMPILER AND CUDAToolkit_FOUND AND CMAKE_CUDA_COMPILER_VERSION VERSION_GREATER_EQUAL 12.4)
+  set(WARPMEANS_HAS_CUDA TRUE)
+elseif(WARPMEANS_CUDA STREQUAL "ON")
+  message(FATAL_ERROR "WARPMEANS_CUDA=ON needs nvcc 12.4 or later and the CUDA runtime's headers")
+endif()
+message(STATUS "CUDA backend: ${WARPMEANS_HAS_CUDA}")

@@ -1,0 +1,65 @@
+// k-means on device memory, on the caller's stream, without the host in the loop.
+//
+// Every call here enqueues and returns: nothing waits, nothing is allocated, so a call can be
+// captured into the caller's CUDA graph. All memory is the caller's. fit() with device points is
+// the simpler way for those who want results on the host. No CUDA header is needed: a stream is the
+// runtime's cudaStream_t as a void pointer.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include <warpmeans/export.h>
+#include <warpmeans/kmeans.h>
+#include <warpmeans/matrix_view.h>
+
+namespace warpmeans::cuda {
+
+/// Number of usable CUDA devices; 0 where the library is built without CUDA or there is no driver.
+WM_EXPORT int device_count() noexcept;
+
+/// Results of a fit, in device memory. A null pointer: not wanted.
+struct FitOutputs {
+  std::int32_t* labels = nullptr;       ///< (batch, n); needed
+  void* centroids = nullptr;            ///< (batch, k, d) float32, or float64 for float64 points; needed
+  std::int64_t* counts = nullptr;       ///< (batch, k)
+  double* inertia = nullptr;            ///< (batch,) of these labels with these centroids
+  std::int32_t* n_iter = nullptr;       ///< (batch,)
+  std::uint8_t* converged = nullptr;    ///< (batch,)
+  std::uint8_t* bad = nullptr;          ///< (batch,) 1 where the points hold NaN or Inf: no result
+};
+
+/// Bytes of workspace that fit_async, assign_async and update_async need for these points and
+/// options; docs/gpu.md has the formula.
+WM_EXPORT std::size_t workspace_bytes(const MatrixView& points, const KMeansOptions& options);
+
+/// Enqueues a whole fit of (batch, n, d) device points. `options.init` is Init::given with
+/// init_centroids in device memory, or Init::random. Without fixed_iterations, iterations after an
+/// item's stop are enqueued too and do nothing.
+/// Throws Error as fit() does for what is wrong with the arguments; what is wrong with the data
+/// comes back in FitOutputs::bad.
+WM_EXPORT void fit_async(const MatrixView& points, const KMeansOptions& options,
+                         const FitOutputs& outputs, void* workspace, std::size_t workspace_size,
+                         void* stream, std::string_view kernel = {});
+
+/// Enqueues labels (batch, n) of the nearest of `centroids` ((k, d) or (batch, k, d), device
+/// memory). options: metric, precision, n_clusters.
+WM_EXPORT void assign_async(const MatrixView& points, const MatrixView& centroids,
+                            const KMeansOptions& options, std::int32_t* labels, void* workspace,
+                            std::size_t workspace_size, void* stream, std::string_view kernel = {});
+
+/// Enqueues the rows (batch, n) of each item in the order of their labels, rows of one label in
+/// their own order. With a null workspace nothing is enqueued, and `workspace_size` is set to the
+/// bytes that it takes.
+WM_EXPORT void sort_by_label_async(const std::int32_t* labels, std::int64_t batch, std::int64_t n,
+                                   std::int64_t n_clusters, std::int32_t* permutation,
+                                   void* workspace, std::size_t& workspace_size, void* stream);
+
+/// Enqueues the means (batch, k, d) of the points of each label, and counts (batch, k) or null.
+/// Clusters without points are set to zero.
+WM_EXPORT void update_async(const MatrixView& points, const std::int32_t* labels,
+                            const KMeansOptions& options, void* centroids, std::int64_t* counts,
+                            void* workspace, std::size_t workspace_size, void* stream);
+
+}  // namespace warpmeans::cuda

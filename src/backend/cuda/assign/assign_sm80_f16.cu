@@ -1,0 +1,7 @@
+#include "backend/cuda/assign/assign_sm80.cuh"
+
+namespace warpmeans::cuda {
+
+template void launch_assign_sm80_as<false>(const FitState&, const DeviceSpec&, bool, cudaStream_t);
+
+}  // namespace warpmeans::cuda

@@ -1,0 +1,7 @@
+#include "backend/cuda/assign/assign_sm90_launch.cuh"
+
+namespace warpmeans::cuda {
+
+template void launch_assign_sm90_as<false>(const FitState&, const DeviceSpec&, bool, cudaStream_t);
+
+}  // namespace warpmeans::cuda

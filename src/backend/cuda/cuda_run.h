@@ -1,0 +1,85 @@
+// A fit of a whole batch on one GPU: the seam's operations, enqueued. The first iteration is recorded
+// as a graph while it is enqueued, and replayed from then on; the host runs a few iterations ahead and
+// looks at the stop flag of those that are done.
+#pragma once
+
+#include <array>
+#include <vector>
+
+#include "backend.h"
+#include "backend/cuda/engine.h"
+#include "backend/cuda/memory.h"
+
+namespace warpmeans::cuda {
+
+class CudaRun : public Run {
+ public:
+  CudaRun(const Plan& plan, const DeviceSpec& device, const Execution& execution);
+  ~CudaRun() override;
+
+  void begin_items(Items items, const MatrixView& sample, ItemWeights weights) override;
+  void prepare(const Chunk& chunk) override;
+  void finish_prepare() override;
+
+  void begin_seeding(const ChunkSource&) override { no_seeding(); }
+  std::vector<std::int64_t> draw(std::span<const double>) override { no_seeding(); }
+  std::vector<double> try_seeds(std::span<const std::int64_t>) override { no_seeding(); }
+  void accept_seed(std::int64_t) override { no_seeding(); }
+  void accept_seeds(std::span<const std::int64_t>) override { no_seeding(); }
+  std::vector<std::int64_t> sample_rows(double, std::uint64_t, std::uint32_t) override {
+    no_seeding();
+  }
+  std::vector<double> seed_weights() override { no_seeding(); }
+  double whole_mass() override { no_seeding(); }
+
+  void set_centroids(const MatrixView& centroids, bool normalize) override;
+  void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
+                             bool normalize) override;
+  void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
+  void begin_iteration(bool final_pass) override;
+  void assign(const Chunk& chunk) override;
+  void accumulate(const Chunk& chunk) override;
+  ClusterSumsView sums() override { return {}; }
+  // Empty clusters and sums that would cancel are found and met on the device.
+  bool wants_relocation() override { return false; }
+  void relocate(const Chunk&) override {}
+  bool wants_direct_inertia() override { return false; }
+  void measure_inertia(const Chunk& chunk) override;
+  void finish_iteration(const ChunkSource& source) override;
+  bool stop_requested() override;
+  std::optional<IterationStats> last_stats(std::int64_t item) override;
+
+  bool labels_current() override;
+  ItemOutcome outcome(std::int64_t item) override;
+  void collect(std::int64_t item, const ItemResult& result) override;
+  void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;
+
+ private:
+  /// Iterations enqueued before the first of them is looked at.
+  static constexpr int kAhead = 4;
+
+  [[noreturn]] static void no_seeding();
+  void upload(const MatrixView& points);
+  void upload_weights();
+  const std::vector<ItemState>& items();
+  double point_value(std::int64_t b, std::int64_t row, std::int64_t column) const;
+  void look_again();
+
+  const Plan plan_;
+  DeviceGuard guard_;
+  Stream stream_;
+  DeviceBuffer workspace_, points_, weights_;
+  PinnedBuffer running_;  // copies of the count of running items, one an iteration ahead
+  Engine engine_;
+  ItemWeights item_weights_;
+  std::int64_t first_item_ = 0;
+  double largest_ = 0;  // that a point's feature lies from the mean
+  bool final_pass_ = false, labels_given_ = false, recording_ = false, replaying_ = false;
+  cudaGraphExec_t iteration_ = nullptr;
+  int enqueued_ = 0;
+  std::array<Event, kAhead> done_;
+  std::vector<ItemState> items_;     // as last looked at; empty: look again
+  std::vector<HistoryRow> history_;  // the same
+};
+
+}  // namespace warpmeans::cuda

@@ -1,0 +1,45 @@
+// A fit's steps on a stream: what CudaRun and the public device API both enqueue. Nothing here waits
+// or allocates, so everything can be captured into a graph.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include <warpmeans/matrix_view.h>
+
+#include "backend/cuda/assign/assign.h"
+#include "backend/cuda/device_spec.h"
+#include "backend/cuda/fit_state.h"
+
+namespace warpmeans::cuda {
+
+struct Engine {
+  FitState state;
+  DeviceSpec device;
+  AssignKernel kernel = AssignKernel::simt;
+  cudaStream_t stream = nullptr;
+
+  /// Statistics of the points; once.
+  void prepare() const;
+  /// Forgets labels, sums and history; centroids are to follow.
+  void reset() const;
+  /// (k, d) for each item or one for all, in device memory, of any dtype.
+  void set_centroids(const MatrixView& centroids, bool normalize) const;
+  /// The centroids become rows (batch, k) of the points.
+  void set_centroids_to_rows(const std::int64_t* rows, bool normalize) const;
+  /// Takes labels (batch, n) in device memory as if assign had found them.
+  void set_labels(const std::int32_t* labels) const;
+  void assign(bool final_pass) const;
+  void accumulate(bool final_pass) const;
+  void finish_iteration() const;
+  /// Only the means of the sums: no inertia, no stop, nothing published.
+  void finish_means() const;
+  /// After assign and accumulate of the final pass.
+  void end_final_pass() const;
+  void measure_inertia() const;
+  /// Distances of rows [first, first + count) of an item to their labels' centroids (count), or to
+  /// all of them (count, k).
+  void distances(std::int64_t item, std::int64_t first, std::int64_t count, bool to_all,
+                 double* out) const;
+};
+
+}  // namespace warpmeans::cuda

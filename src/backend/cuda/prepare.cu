@@ -1,0 +1,275 @@
+#include "backend/cuda/prepare.h"
+
+#include "backend/cuda/device/check.h"
+#include "backend/cuda/device/element.cuh"
+#include "backend/cuda/device/reduce.cuh"
+#include "backend/cuda/update/quantize.cuh"
+
+namespace warpmeans::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+constexpr int kSampleRows = 256;
+
+__device__ __forceinline__ double infinity() { return __hiloint2double(0x7FF00000, 0); }
+
+/// The largest power of two u with value * u < 2^bits, as on the CPU.
+__device__ double unit_for(double value, int bits) {
+  if (!(value > 0)) return 1;
+  return ldexp(1.0, min(1000, max(-1000, bits - 1 - ilogb(value))));
+}
+
+/// A point to take variances about, near the mean; it need not be exact.
+template <class T>
+__global__ void __launch_bounds__(kThreads) sample_mean(const FitState s) {
+  const int b = blockIdx.x;
+  const int step = max(1, s.n / kSampleRows), rows = (s.n + step - 1) / step;
+  for (int f = threadIdx.x; f < s.d; f += kThreads) {
+    double sum = 0;
+    for (int r = 0; r < rows; ++r) {
+      const std::int64_t i = static_cast<std::int64_t>(r) * step;
+      const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];
+      if (is_finite(x)) sum += to_double(x) / point_scale(s, b, i).length;
+    }
+    sum /= rows;
+    if (sizeof(T) == 1 && s.metric != Metric::cosine) sum = rint(sum);
+    s.sample_mean[static_cast<std::int64_t>(b) * s.d + f] =
+        sizeof(T) == 8 ? sum : static_cast<double>(static_cast<float>(sum));
+  }
+}
+
+/// |x| of every row, eight lanes a row and in the CPU's order; rows whose squares overflow or vanish
+/// are scaled first.
+template <class T>
+__global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* out) {
+  const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 8;
+  if (at >= static_cast<std::int64_t>(s.batch) * s.n) return;
+  const int lane = threadIdx.x & 7;
+  const T* row = row_of<T>(s.points, s.batch_stride, s.row_stride, at / s.n, at % s.n);
+  double sum = 0, largest = 0;
+  for (int f = lane; f < s.d; f += 8) {
+    const double x = to_double(row[f]);
+    sum = __dadd_rn(sum, __dmul_rn(x, x));
+    largest = fmax(largest, fabs(x));
+  }
+  sum = eight_sum(sum);
+  double length = sqrt(sum);
+  if (!(sum > 1e-280 && sum < 1e280)) {
+    const unsigned group = 0xFFu << (threadIdx.x & 24);
+    for (int apart = 4; apart > 0; apart >>= 1) {
+      largest = fmax(largest, __shfl_xor_sync(group, largest, apart));
+    }
+    sum = 0;
+    for (int f = lane; f < s.d; f += 8) {
+      const double x = largest > 0 ? to_double(row[f]) / largest : 0;
+      sum += x * x;
+    }
+    length = largest * sqrt(eight_sum(sum));
+  }
+  if (lane == 0) out[at] = isfinite(length) ? length : 0;
+}
+
+__global__ void __launch_bounds__(kThreads) weight_range(const FitState s) {
+  __shared__ double largest[kThreads / 32];
+  const int b = blockIdx.x;
+  double mine = s.weights ? 0 : 1;
+  for (std::int64_t i = threadIdx.x; s.weights && i < s.n; i += kThreads) {
+    mine = fmax(mine, s.weights[b * s.weight_stride + i]);
+  }
+  mine = warp_max(mine);
+  if ((threadIdx.x & 31) == 0) largest[threadIdx.x / 32] = mine;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int w = 1; w < kThreads / 32; ++w) mine = fmax(mine, largest[w]);
+  s.items[b].largest_weight = mine;
+  s.weight_units[b] = unit_for(mine, s.value_bits);
+}
+
+struct StatisticsShape {
+  int lanes, teams, slices, blocks;  // as in the segmented sums
+  std::int64_t rows;                 // of a block
+};
+
+/// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
+template <class T, int kWidth, bool kAligned>
+__global__ void __launch_bounds__(kThreads) statistics(const FitState s,
+                                                       const StatisticsShape shape) {
+  __shared__ double shared[kThreads];
+  const int per_item = shape.blocks * shape.slices;
+  const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
+  const int slice = rest % shape.slices, block = rest / shape.slices;
+  const int team = threadIdx.x / shape.lanes, lane = threadIdx.x % shape.lanes;
+  const int f = (slice * shape.lanes + lane) * kWidth;
+  const std::int64_t end = min((block + 1) * shape.rows, static_cast<std::int64_t>(s.n));
+  double stats[kStatistics][kWidth], mean[kWidth];
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) {
+    mean[i] = f < s.d ? s.sample_mean[static_cast<std::int64_t>(b) * s.d + min(f + i, s.d - 1)] : 0;
+    stats[0][i] = infinity();
+    stats[1][i] = -infinity();
+#pragma unroll
+    for (int q = 2; q < kStatistics; ++q) stats[q][i] = 0;
+  }
+  bool finite = true;
+  for (std::int64_t r = block * shape.rows + team; f < s.d && r < end; r += shape.teams) {
+    Pack<T, kWidth, kAligned> pack;
+    pack.load(row_of<T>(s.points, s.batch_stride, s.row_stride, b, r), f, s.d);
+    PointScale scale;
+    if (s.weights || s.lengths) scale = point_scale(s, b, r);
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      if (f + i >= s.d) break;
+      finite = finite && is_finite(pack.values[i]);
+      double x = to_double(pack.values[i]);
+      if (s.lengths) x /= scale.length;
+      const double y = x - mean[i];
+      stats[0][i] = fmin(stats[0][i], x);
+      stats[1][i] = fmax(stats[1][i], x);
+      stats[2][i] += y;
+      stats[3][i] += y * y;
+      if (s.weights) {
+        stats[4][i] += scale.weight * y;
+        stats[5][i] += scale.weight * y * y;
+      }
+    }
+  }
+  if (!finite) s.items[b].bad_values = 1;
+  double* out = s.statistics +
+                (static_cast<std::int64_t>(b) * shape.blocks + block) * kStatistics * s.d;
+#pragma unroll
+  for (int i = 0; i < kWidth; ++i) {
+#pragma unroll
+    for (int q = 0; q < kStatistics; ++q) {
+      __syncthreads();
+      shared[threadIdx.x] = stats[q][i];
+      __syncthreads();
+      if (team != 0 || f + i >= s.d) continue;
+      double all = shared[lane];
+      for (int t = 1; t < shape.teams; ++t) {
+        const double other = shared[t * shape.lanes + lane];
+        all = q == 0 ? fmin(all, other) : q == 1 ? fmax(all, other) : all + other;
+      }
+      out[q * s.d + f + i] = all;
+    }
+  }
+}
+
+/// From the blocks' statistics to what the sums are about and their units; a block an item.
+__global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, int blocks) {
+  __shared__ double shared[kThreads];
+  const int b = blockIdx.x;
+  ItemState& item = s.items[b];
+  const double* in = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
+  const bool unit_rows = s.metric == Metric::cosine;
+  const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
+  double largest = 0, scatter = 0, variance = 0, squares = 0, total_weight = 0;
+  if (s.weights) {
+    double mine = 0;
+    for (std::int64_t i = threadIdx.x; i < s.n; i += kThreads) {
+      mine += s.weights[b * s.weight_stride + i];
+    }
+    total_weight = block_sum(mine, shared);
+  } else {
+    total_weight = s.n;
+  }
+  for (int f = threadIdx.x; f < s.d; f += kThreads) {
+    double all[kStatistics] = {infinity(), -infinity(), 0, 0, 0, 0};
+    for (int block = 0; block < blocks; ++block) {
+      const double* part = in + static_cast<std::int64_t>(block) * kStatistics * s.d + f;
+      all[0] = fmin(all[0], part[0]);
+      all[1] = fmax(all[1], part[s.d]);
+      for (int q = 2; q < kStatistics; ++q) all[q] += part[q * static_cast<std::int64_t>(s.d)];
+    }
+    const std::int64_t at = static_cast<std::int64_t>(b) * s.d + f;
+    const double mean = s.sample_mean[at];
+    double centre = 0, magnitude = 1.0 + 1e-9;
+    if (!unit_rows) {
+      centre = all[0] / 2 + all[1] / 2;
+      if (integers) centre = rint(centre);
+      if (s.dtype != DType::float64) centre = static_cast<double>(static_cast<float>(centre));
+      magnitude = fmax(all[1] - centre, centre - all[0]);
+    }
+    s.sum_centre[at] = centre;
+    s.unit[at] = unit_for(magnitude * item.largest_weight, s.value_bits);
+    largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
+    squares += magnitude * magnitude;
+    const double offset = all[2] / s.n;
+    variance += fmax(0.0, all[3] / s.n - offset * offset);
+    const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
+    const double apart = mean - centre;
+    scatter += square + apart * (2 * sum + total_weight * apart);
+  }
+  scatter = block_sum(scatter, shared);
+  variance = block_sum(variance, shared);
+  squares = block_sum(squares, shared);
+  __syncthreads();
+  shared[threadIdx.x] = largest;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int t = 1; t < kThreads; ++t) largest = fmax(largest, shared[t]);
+  item.largest = largest;
+  item.scatter = scatter;
+  item.mean_variance = variance / s.d;
+  item.coarse = s.limbs == 1 ? ldexp(squares * s.n, 2 - s.value_bits) : 0;
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads) find_bad(const FitState s, std::int64_t b,
+                                                     unsigned long long* out) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  if (i >= s.n) return;
+  const T* row = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i);
+  for (int f = 0; f < s.d; ++f) {
+    if (is_finite(row[f])) continue;
+    atomicMin(out, static_cast<unsigned long long>(i * s.d + f));
+    return;
+  }
+}
+
+}  // namespace
+
+void launch_prepare(const FitState& s, cudaStream_t stream) {
+  const auto batch = static_cast<unsigned>(s.batch);
+  check(cudaMemsetAsync(s.items, 0, sizeof(ItemState) * batch, stream), "cudaMemsetAsync");
+  with_element_type(s.dtype, [&](auto element) {
+    using T = decltype(element);
+    if (s.lengths) {
+      const auto rows = static_cast<unsigned long long>(s.batch) * static_cast<unsigned>(s.n);
+      lengths<T><<<static_cast<unsigned>((rows + 31) / 32), kThreads, 0, stream>>>(
+          s, const_cast<double*>(s.lengths));
+    }
+    weight_range<<<batch, kThreads, 0, stream>>>(s);
+    sample_mean<T><<<batch, kThreads, 0, stream>>>(s);
+    constexpr int kWidth = kPackWidth<T>;
+    StatisticsShape shape;
+    const int packs = (s.d + kWidth - 1) / kWidth;
+    shape.lanes = 1;
+    while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
+    shape.slices = (packs + shape.lanes - 1) / shape.lanes;
+    shape.teams = kThreads / shape.lanes;
+    shape.blocks = statistics_blocks(s.n);
+    shape.rows = (s.n + shape.blocks - 1) / shape.blocks;
+    const auto grid = static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) *
+                                            shape.slices * s.batch);
+    if (packs_are_aligned<T>(s)) {
+      statistics<T, kWidth, true><<<grid, kThreads, 0, stream>>>(s, shape);
+    } else {
+      statistics<T, kWidth, false><<<grid, kThreads, 0, stream>>>(s, shape);
+    }
+    finish_statistics<<<batch, kThreads, 0, stream>>>(s, shape.blocks);
+  });
+  check(cudaGetLastError(), "prepare");
+}
+
+void launch_find_bad(const FitState& s, std::int32_t item, unsigned long long* out,
+                     cudaStream_t stream) {
+  check(cudaMemsetAsync(out, 0xFF, sizeof(*out), stream), "cudaMemsetAsync");
+  with_element_type(s.dtype, [&](auto element) {
+    using T = decltype(element);
+    find_bad<T><<<static_cast<unsigned>((s.n + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
+        s, item, out);
+  });
+  check(cudaGetLastError(), "find_bad");
+}
+
+}  // namespace warpmeans::cuda

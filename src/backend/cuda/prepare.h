@@ -1,0 +1,15 @@
+// What a fit knows of its points before the first iteration, in one read of them.
+#pragma once
+
+#include <cuda_runtime_api.h>
+
+#include "backend/cuda/fit_state.h"
+
+namespace warpmeans::cuda {
+
+/// Enqueues sample mean, lengths (cosine), ranges, integer units, variance, NaN and Inf.
+void launch_prepare(const FitState&, cudaStream_t);
+/// Enqueues the position of the first NaN or Inf, row x D + column, of item b into `out`.
+void launch_find_bad(const FitState&, std::int32_t item, unsigned long long* out, cudaStream_t);
+
+}  // namespace warpmeans::cuda

@@ -1,0 +1,121 @@
+// A cluster's mean from its integer sums, the operations of the CPU's write_mean one by one, so that
+// both give the same bits. Files that include this are compiled without fused multiply-adds.
+#pragma once
+
+#include "backend/cuda/device/reduce.cuh"
+#include "backend/cuda/fit_state.h"
+
+namespace warpmeans::cuda {
+
+struct ClusterView {
+  std::int64_t b, cluster;          // item, and (item, j) as one index
+  const std::int64_t* sums;         // (limbs, d)
+  double weight;                    // of its points
+  double limb_unit;
+};
+
+__device__ __forceinline__ double join_weight(const FitState& s, std::int64_t b, std::int64_t high,
+                                              std::int64_t low, double limb_unit) {
+  return (static_cast<double>(high) + static_cast<double>(low) * limb_unit) / s.weight_units[b];
+}
+
+__device__ __forceinline__ ClusterView view_cluster(const FitState& s, std::int64_t b, int j) {
+  ClusterView view;
+  view.b = b;
+  view.cluster = b * s.k + j;
+  view.sums = s.sums + view.cluster * s.limbs * s.d;
+  view.limb_unit = exp2(-static_cast<double>(s.value_bits));
+  view.weight = s.weight_sums ? join_weight(s, b, s.weight_sums[2 * view.cluster],
+                                            s.weight_sums[2 * view.cluster + 1], view.limb_unit)
+                              : static_cast<double>(s.counts[view.cluster]);
+  return view;
+}
+
+__device__ __forceinline__ bool is_empty(const FitState& s, std::int64_t cluster) {
+  if (!s.weight_sums) return s.counts[cluster] == 0;
+  return s.weight_sums[2 * cluster] == 0 && s.weight_sums[2 * cluster + 1] == 0;
+}
+
+/// The sum of feature f in the caller's units (about sum_centre).
+__device__ __forceinline__ double sum_value(const FitState& s, const ClusterView& c, int f) {
+  double sum = static_cast<double>(c.sums[f]);
+  if (s.limbs == 2) sum += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
+  return sum / s.unit[c.b * s.d + f];
+}
+
+/// The mean of feature f; with cosine its sum, to be divided by the length of all.
+__device__ __forceinline__ double mean_value(const FitState& s, const ClusterView& c, int f) {
+  const double high = static_cast<double>(c.sums[f]);
+  double low = static_cast<double>(c.sums[f] - static_cast<long long>(high));
+  if (s.limbs == 2) low += static_cast<double>(c.sums[s.d + f]) * c.limb_unit;
+  const double worth = 1 / s.unit[c.b * s.d + f], centre = s.sum_centre[c.b * s.d + f];
+  if (s.metric == Metric::cosine) return (high + low) * worth;
+  if (s.limbs == 1) return centre + (high / c.weight) * worth;
+  const double quotient = high / c.weight;
+  const double rest = (fma(-quotient, c.weight, high) + low) / c.weight;
+  const double centred = quotient * worth, sum = centre + centred;
+  const double lost = (centre - (sum - (sum - centre))) + (centred - (sum - centre));
+  return sum + (lost + rest * worth);
+}
+
+/// |sum of unit rows|: squares added with what rounding lost, so that the length adds none.
+__device__ __forceinline__ double direction_length(const FitState& s, const ClusterView& c) {
+  double sum = 0, lost = 0;
+  const auto add_term = [&](double term) {
+    const double next = sum + term;
+    lost += sum >= term ? (sum - next) + term : (term - next) + sum;
+    sum = next;
+  };
+  for (int f = static_cast<int>(threadIdx.x) & 31; f < s.d; f += 32) {
+    const double v = mean_value(s, c, f);
+    add_term(v * v);
+  }
+#pragma unroll
+  for (int apart = 16; apart > 0; apart >>= 1) {
+    const double other = __shfl_xor_sync(~0u, sum, apart);
+    const double other_lost = __shfl_xor_sync(~0u, lost, apart);
+    // Symmetric in the two lanes, so that both of a pair keep the same bits.
+    const double larger = fmax(sum, other), smaller = fmin(sum, other), next = larger + smaller;
+    lost = (lost + other_lost) + ((larger - next) + smaller);
+    sum = next;
+  }
+  return sqrt(sum + lost);
+}
+
+/// Rounds a value into centroid (cluster, f); returns its squared move.
+__device__ __forceinline__ double write_centroid(const FitState& s, std::int64_t cluster, int f,
+                                                 double value, double old) {
+  if (s.dtype == DType::float64) {
+    static_cast<double*>(s.centroids)[cluster * s.d + f] = value;
+    return (value - old) * (value - old);
+  }
+  const float rounded = static_cast<float>(value);
+  static_cast<float*>(s.centroids)[cluster * s.d + f] = rounded;
+  return (static_cast<double>(rounded) - old) * (static_cast<double>(rounded) - old);
+}
+
+__device__ __forceinline__ double centroid_value(const FitState& s, const void* centroids,
+                                                 std::int64_t cluster, int f) {
+  return s.dtype == DType::float64
+             ? static_cast<const double*>(centroids)[cluster * s.d + f]
+             : static_cast<double>(static_cast<const float*>(centroids)[cluster * s.d + f]);
+}
+
+/// A warp writes the mean of a non-empty cluster; returns its squared shift from the previous
+/// centroid.
+__device__ __forceinline__ double write_mean(const FitState& s, const ClusterView& c) {
+  double shift = 0, length = 1;
+  if (s.metric == Metric::cosine) {
+    length = direction_length(s, c);
+    if (!(length > 1e-12 * c.weight)) return 0;  // points cancel: the centroid keeps its direction
+  }
+  for (int f = static_cast<int>(threadIdx.x) & 31; f < s.d; f += 32) {
+    double value = mean_value(s, c, f);
+    if (s.metric == Metric::cosine) value /= length;
+    shift += write_centroid(s, c.cluster, f, value,
+                            centroid_value(s, s.previous_centroids, c.cluster, f));
+  }
+  return warp_sum(shift);
+}
+
+}  // namespace warpmeans::cuda

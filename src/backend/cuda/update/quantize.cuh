@@ -1,0 +1,62 @@
+// A point's value as integers: the rounding that makes sums exact, associative and free of drift.
+// The same operations as the CPU's accumulate kernel, so the same integers.
+#pragma once
+
+#include "backend/cuda/device/element.cuh"
+#include "backend/cuda/fit_state.h"
+
+namespace warpmeans::cuda {
+
+/// How the values of one point are weighted: 1 and 1 unless the fit has weights or unit rows.
+struct PointScale {
+  double weight = 1, length = 1;
+};
+
+__device__ __forceinline__ PointScale point_scale(const FitState& s, std::int64_t b,
+                                                  std::int64_t i) {
+  PointScale scale;
+  if (s.weights) scale.weight = s.weights[b * s.weight_stride + i];
+  if (s.lengths) {
+    const double length = s.lengths[b * s.n + i];
+    scale.length = length > 0 ? length : 1;
+  }
+  return scale;
+}
+
+/// high + low x 2^-value_bits units of the value; low is zero with one limb.
+template <class T, int kLimbs>
+__device__ __forceinline__ void quantize(T x, double centre, double unit, const PointScale& scale,
+                                         double limb_scale, long long& high, long long& low) {
+  constexpr double kMagic = 0x1.8p52;
+  if constexpr (kLimbs == 1) {
+    const double y = fma(Element<T>::raw(x), Element<T>::kScale, -(centre + Element<T>::kBias));
+    high = __double_as_longlong(fma(y, unit, kMagic)) - __double_as_longlong(kMagic);
+  } else {
+    const double value = to_double(x);
+    const double y = (scale.length != 1 ? value / scale.length : value) - centre;
+    const double t = y * scale.weight * unit;
+    const double rounded = t + kMagic;
+    high = __double_as_longlong(rounded) - __double_as_longlong(kMagic);
+    const double rest = (t - (rounded - kMagic)) * limb_scale;
+    low = __double_as_longlong(rest + kMagic) - __double_as_longlong(kMagic);
+  }
+}
+
+/// A weight as two integers, as the CPU's FixedPoint::split_weight.
+__device__ __forceinline__ void split_weight(double weight, double weight_unit, double limb_scale,
+                                             long long& high, long long& low) {
+  const double scaled = weight * weight_unit, whole = rint(scaled);
+  high = static_cast<long long>(whole);
+  low = static_cast<long long>(rint((scaled - whole) * limb_scale));
+}
+
+__device__ __forceinline__ void add(std::int64_t* to, long long value) {
+  atomicAdd(reinterpret_cast<unsigned long long*>(to), static_cast<unsigned long long>(value));
+}
+
+/// Do the sums of this item start afresh, or take only what changed? Where the count lives.
+__device__ __forceinline__ bool sums_afresh(const FitState& s, const ItemState& item) {
+  return static_cast<std::int64_t>(item.changed) * 8 > s.n;
+}
+
+}  // namespace warpmeans::cuda

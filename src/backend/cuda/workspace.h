@@ -1,0 +1,20 @@
+// Where a fit's arrays lie in one piece of device memory, and how much that is.
+#pragma once
+
+#include <cstddef>
+
+#include "backend/cuda/assign/assign.h"
+#include "backend/cuda/fit_state.h"
+
+namespace warpmeans::cuda {
+
+/// Throws Error(unsupported) where a size does not fit the kernels' 32-bit indices.
+void require_sizes(const Problem& problem);
+Plan make_plan(const Problem& problem, AssignKernel kernel);
+
+/// The state of a fit whose arrays lie in `base`, which may be null to learn `bytes` alone. The
+/// points, weights and (optionally) labels are the caller's: their pointers are set later.
+FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* base,
+                 std::size_t& bytes);
+
+}  // namespace warpmeans::cuda
