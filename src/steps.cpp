@@ -26,6 +26,7 @@ Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric met
   p.metric = metric;
   p.empty_clusters = EmptyClusters::keep;
   p.stop_rule.tol = 0;
+  p.stop_rule.max_iter = 1;
   return p;
 }
 

@@ -15,7 +15,7 @@ class ChunkSource {
   virtual ~ChunkSource() = default;
   virtual std::int64_t n_chunks() const = 0;
   virtual Chunk chunk(std::int64_t c) const = 0;
-  /// A few hundred rows spread over all: what the mean is estimated from.
+  /// A few dozen rows spread over all: what the mean is estimated from.
   virtual MatrixView sample() const = 0;
   /// Copies of some rows, dense, in their own dtype; the same number of each item.
   virtual std::vector<std::byte> gather(std::span<const std::int64_t> rows) const = 0;

@@ -16,7 +16,7 @@ Chunk MemorySource::chunk(std::int64_t c) const {
 }
 
 MatrixView MemorySource::sample() const {
-  constexpr std::int64_t kSampleRows = 256;
+  constexpr std::int64_t kSampleRows = 64;
   const std::int64_t step = std::max<std::int64_t>(1, item_.rows / kSampleRows);
   MatrixView view = item_;
   view.rows = (item_.rows + step - 1) / step;

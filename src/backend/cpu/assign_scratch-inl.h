@@ -27,6 +27,9 @@ constexpr std::int64_t kBlockFeatures = 256;  // a panel's block of features sta
 constexpr std::int64_t kPartFeatures = 128;   // rows are packed by parts, out of the L1 cache
 constexpr int kTilesPerBlock = 98 / kTilePoints;
 constexpr int kBlockPoints = kTilesPerBlock * kTilePoints;
+// Centroids left over that a lane for each point serves faster than a vector of centroids.
+constexpr int kMostNarrow =
+    kTilePoints / 2 / ((kTilePoints * 4 + HWY_MAX_BYTES - 1) / HWY_MAX_BYTES);
 constexpr int kLaneVectors = 2;  // vectors of points of a lane tile
 constexpr int kLaneCentroids = HWY_MAX_BYTES >= 64 ? 8 : 4;
 constexpr int kMaxCandidates = 24;
@@ -46,6 +49,7 @@ struct BlockScratch {
   float* rows;             // (points of a tile, kPartFeatures) screen rows on their way to packed
   float* packed;           // (tiles, d, kTilePoints), or a lane tile (d, points)
   float* partial;          // (kBlockPoints, panel width) sums between blocks of features
+  std::int32_t* own;       // (kBlockPoints) last label, already a candidate; -1: none
   float* radius;           // (kBlockPoints) alpha * |x'|
   float* threshold;        // (kBlockPoints) the least upper bound seen
   Candidates* candidates;  // (kBlockPoints)
@@ -67,6 +71,7 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
   s.rows = reinterpret_cast<float*>(take((kTilePoints + kLanePoints) * kPartFeatures * 4));
   s.packed = reinterpret_cast<float*>(take((kScratchPoints + 4) * d * 4 + 256));
   s.partial = reinterpret_cast<float*>(take(kBlockPoints * 2 * HWY_MAX_BYTES));
+  s.own = reinterpret_cast<std::int32_t*>(take(kScratchPoints * 4));
   s.radius = reinterpret_cast<float*>(take(kScratchPoints * 4));
   s.threshold = reinterpret_cast<float*>(take(kScratchPoints * 4));
   s.candidates = reinterpret_cast<Candidates*>(
@@ -77,7 +82,8 @@ HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,
 }
 
 /// A row whose norm float32 cannot square and add is left to float64.
-HWY_INLINE bool in_range(float norm) { return norm <= 0x1p40f; }
+constexpr float kMostNorm = 0x1p40f;
+HWY_INLINE bool in_range(float norm) { return norm <= kMostNorm; }
 
 }  // namespace warpmeans::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();

@@ -11,7 +11,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <type_traits>
 
 #include "backend/cpu/assign_scratch-inl.h"
 #include "backend/cpu/kernels.h"
@@ -33,6 +33,14 @@ HWY_NOINLINE void compact(Candidates& c, float threshold) {
   c.count = kept;
 }
 
+/// A bit for each lane; of just the size that is stored, so that it never meets memory.
+template <class M>
+HWY_INLINE std::uint64_t bits_of(M mask) {
+  std::conditional_t<HWY_MAX_BYTES >= 64, std::uint16_t, std::uint8_t> bits;
+  hn::StoreMaskBits(DF(), mask, reinterpret_cast<std::uint8_t*>(&bits));
+  return bits;
+}
+
 template <int kVectors>
 HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const DF df;
@@ -40,11 +48,7 @@ HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const VF t = hn::Set(df, threshold);
   std::uint64_t bits = 0;
   for (int v = 0; v < kVectors; ++v) {
-    std::uint8_t bytes[8] = {};
-    hn::StoreMaskBits(df, hn::Le(hn::LoadU(df, lower + v * kLanes), t), bytes);
-    std::uint64_t part;
-    std::memcpy(&part, bytes, sizeof(part));
-    bits |= part << (v * kLanes);
+    bits |= bits_of(hn::Le(hn::LoadU(df, lower + v * kLanes), t)) << (v * kLanes);
   }
   return bits;
 }
@@ -57,13 +61,26 @@ HWY_INLINE void add_candidate(Candidates& c, float threshold, std::int64_t j, fl
   c.lower[c.count++] = lower;
 }
 
-/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold.
+/// Where a row's search starts: its last label's centroid j, given their dot product, is the first
+/// candidate. False where j was ruled out beforehand.
+HWY_INLINE bool start_from(const Panels& p, float dot, float radius, std::int32_t j,
+                           float& threshold, Candidates& c) {
+  const float h = p.h_lo[j];
+  if (!(h < kUnbounded)) return false;
+  const float lower = h - radius * p.norm[j] - dot;
+  threshold = lower + 2 * (p.eps[j] + radius * p.norm[j]);
+  add_candidate(c, threshold, j, lower);
+  return true;
+}
+
+/// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold, beside
+/// those `known`.
 template <int kVectors>
-HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int64_t j0,
-                                  float radius, float& threshold, Candidates& c) {
+HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::uint32_t known,
+                                  std::int64_t j0, float radius, float& threshold, Candidates& c) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
-  std::uint64_t bits = mask_below<kVectors>(lower, threshold);
+  std::uint64_t bits = mask_below<kVectors>(lower, threshold) & ~std::uint64_t{known};
   if (hwy::PopCount(bits) > 4) {
     // Early in the search: lower the threshold first, to keep the list short.
     const VF r = hn::Set(df, radius);
@@ -73,7 +90,7 @@ HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::int6
       least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
     }
     threshold = hn::GetLane(hn::MinOfLanes(df, least));
-    bits = mask_below<kVectors>(lower, threshold);
+    bits &= mask_below<kVectors>(lower, threshold);
   }
   for (; bits; bits &= bits - 1) {
     const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));

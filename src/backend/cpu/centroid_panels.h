@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "backend/cpu/kernels.h"
@@ -9,16 +10,16 @@
 
 namespace warpmeans::cpu {
 
-/// A vector whose data starts at a multiple of 64 bytes.
+/// An array whose data starts at a multiple of 64 bytes; not filled, and not kept by resize().
 template <typename T>
 class AlignedVector {
  public:
   void resize(std::int64_t n) {
-    storage_.resize(static_cast<std::size_t>(n) + 64 / sizeof(T));
-    const auto address = reinterpret_cast<std::uintptr_t>(storage_.data());
-    data_ = storage_.data() + (round_up(static_cast<std::int64_t>(address), 64) -
-                               static_cast<std::int64_t>(address)) /
-                                  static_cast<std::int64_t>(sizeof(T));
+    storage_ = std::make_unique_for_overwrite<T[]>(static_cast<std::size_t>(n) + 64 / sizeof(T));
+    const auto address = reinterpret_cast<std::uintptr_t>(storage_.get());
+    data_ = storage_.get() + (round_up(static_cast<std::int64_t>(address), 64) -
+                              static_cast<std::int64_t>(address)) /
+                                 static_cast<std::int64_t>(sizeof(T));
     size_ = n;
   }
   T* data() { return data_; }
@@ -28,7 +29,7 @@ class AlignedVector {
   const T& operator[](std::int64_t i) const { return data_[i]; }
 
  private:
-  std::vector<T> storage_;
+  std::unique_ptr<T[]> storage_;
   T* data_ = nullptr;
   std::int64_t size_ = 0;
 };

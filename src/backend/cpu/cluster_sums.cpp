@@ -136,7 +136,7 @@ void ClusterSums::apply(const Kernels& kernels, const Team& team, const Rows& ro
   // Each task takes an equal share of the entries. A cluster that a task has to itself is summed in
   // place; one that reaches into a neighbour's share is summed aside and added atomically:
   // integers, so whoever comes first is nothing.
-  const std::int64_t tasks = total < 4096 ? 1 : 4 * team.threads();
+  const std::int64_t tasks = total * rows.d < 65536 ? 1 : 4 * team.threads();
   team.for_each(tasks, [&](std::int64_t t, int worker) {
     const std::int64_t begin = total * t / tasks, end = total * (t + 1) / tasks;
     AccumulateArgs args;

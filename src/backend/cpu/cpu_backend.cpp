@@ -70,7 +70,7 @@ class CpuBackend : public Backend {
     const std::int64_t per_point = 4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0);
     const std::int64_t per_value =
         4 + 4 + 8 * plan.limbs + static_cast<std::int64_t>(size_of(p.centroid_dtype()));
-    return p.n_samples * per_point + k * d * per_value +
+    return p.n_samples * per_point + k * d * per_value + 4 * kept_values(p, kernels) +
            workers * (kernels.assign_scratch_bytes(p.n_features, p.n_clusters) + 8 * k +
                       8 * plan.limbs * d);
   }

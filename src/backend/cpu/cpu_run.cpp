@@ -2,6 +2,7 @@
 #include "backend/cpu/cpu_run.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -18,10 +19,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+/// Of a value that is not negative.
 float round_up_to_float(double value) {
   const auto f = static_cast<float>(value);
-  return static_cast<double>(f) < value ? std::nextafter(f, std::numeric_limits<float>::infinity())
-                                        : f;
+  return std::bit_cast<float>(std::bit_cast<std::uint32_t>(f) + (static_cast<double>(f) < value));
 }
 
 /// |row| where its square would overflow or vanish.
@@ -54,6 +55,7 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
   changes_.resize(workers);
   scratch_.resize(workers);
   for (auto& s : scratch_) s.resize(kernels_.assign_scratch_bytes(d_, k_));
+  tiles_.resize(kept_values(plan_.problem, kernels_));
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
   labels_.resize(static_cast<std::size_t>(n_));
@@ -87,14 +89,16 @@ Rows CpuRun::rows_of(const Chunk& chunk) const {
 void CpuRun::center_on(const MatrixView& sample) {
   std::fill(mean_.begin(), mean_.end(), 0.0);
   double largest = 0;
+  const double share = 1 / static_cast<double>(sample.rows);
   for (std::int64_t i = 0; i < sample.rows; ++i) {
     const void* row = sample.at(0, i);
     const double norm = metric_ == Metric::cosine ? careful_norm(sample, i) : 1.0;
     if (norm == 0) continue;
     for (std::int64_t f = 0; f < d_; ++f) {
-      const double v = element_at(sample.dtype, row, f) / norm;
+      double v = element_at(sample.dtype, row, f);
+      if (metric_ == Metric::cosine) v /= norm;
       if (!std::isfinite(v)) continue;  // reported by finish_prepare
-      mean_[static_cast<std::size_t>(f)] += v / static_cast<double>(sample.rows);
+      mean_[static_cast<std::size_t>(f)] += v * share;
       largest = std::max(largest, std::fabs(v));
     }
   }
@@ -119,6 +123,7 @@ void CpuRun::begin_items(Items items, const MatrixView& sample, ItemWeights weig
   max_.assign(static_cast<std::size_t>(d_), std::numeric_limits<double>::lowest());
   bad_row_ = -1;
   mean_variance_ = -1;
+  tiles_scale_ = 0;
   seeding_.reset();
 }
 
@@ -307,7 +312,8 @@ void CpuRun::assign(const Chunk& chunk) {
   layout.scale = panels_.scale();
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
   // nothing.
-  const std::int64_t block = kernels_.block_points;
+  const std::int64_t block = kernels_.block_points(d_, k_);
+  const bool keep = tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
   team.for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
@@ -320,9 +326,12 @@ void CpuRun::assign(const Chunk& chunk) {
     args.labels = labels_.data() + chunk.first_row;
     args.changes = &changes_[w];
     args.scratch = scratch_[w].data();
+    args.tiles = keep ? tiles_.data() : nullptr;
+    args.tiles_packed = keep && tiles_scale_ == layout.scale;
     kernels_.assign(args, begin, end - begin);
     doubtful[w] += args.doubtful;
   });
+  if (keep) tiles_scale_ = layout.scale;
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
   for (const std::int64_t count : doubtful) stats_.labels_doubtful += count;
   stats_.seconds_assign += seconds_since(start);
@@ -335,7 +344,7 @@ void CpuRun::accumulate(const Chunk& chunk) {
   rows.mean = sum_centre_.data();
   std::int64_t changed = 0;
   for (const auto& list : changes_) changed += static_cast<std::int64_t>(list.size());
-  sums_.apply(kernels_, team_for(changed * d_ * 2), rows, weights_of(chunk), fixed_, changes_);
+  sums_.apply(kernels_, team_for(changed * d_ * 4), rows, weights_of(chunk), fixed_, changes_);
   if (weights_ && mean_variance_ < 0 && plan_.problem.stop_rule.tol > 0) {
     // scikit-learn's tol is relative to the variance without weights: their plain sums, once.
     std::vector<std::int64_t> entries(static_cast<std::size_t>(chunk.points.rows));

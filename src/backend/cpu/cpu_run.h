@@ -13,6 +13,15 @@
 
 namespace warpmeans::cpu {
 
+/// How many floats of packed points a run keeps from one iteration to the next: all of a small
+/// item, where there is a next iteration and the kernel takes them; else none.
+inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
+  constexpr std::int64_t kMost = 1 << 18;
+  const std::int64_t n = p.n_samples, d = p.n_features, k = p.n_clusters;
+  if (n * d > kMost || p.stop_rule.max_iter < 2 || !kernels.keeps_tiles(d, k)) return 0;
+  return round_up(n, kernels.block_points(d, k)) * d;
+}
+
 class CpuRun : public Run {
  public:
   CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
@@ -119,6 +128,8 @@ class CpuRun : public Run {
   ClusterSums sums_;
   std::vector<std::vector<LabelChange>> changes_;  // one list a worker
   std::vector<AlignedVector<char>> scratch_;       // one a worker
+  AlignedVector<float> tiles_;                     // (n, d) packed points of a small item
+  double tiles_scale_ = 0;                         // that they were packed with; 0: not yet
   std::vector<double> farthest_;                   // (n) distances, only while relocating
   std::vector<double> inertia_blocks_;             // (n / 1024)
   bool inertia_measured_ = false;

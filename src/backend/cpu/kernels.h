@@ -19,6 +19,13 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/// size_of() where it is asked for once a row.
+inline std::int64_t element_bytes(DType dtype) {
+  if (dtype == DType::float32) return 4;
+  if (dtype == DType::float64) return 8;
+  return dtype == DType::float16 || dtype == DType::bfloat16 ? 2 : 1;
+}
+
 /// Rows as the caller gave them, and the map to what the screen sees:
 /// y' = (x / length - mean) * scale, with scale a power of two.
 struct Rows {
@@ -37,7 +44,7 @@ struct Rows {
     return !lengths ? 1.0 : lengths[i] > 0 ? 1.0 / lengths[i] : 0.0;
   }
   const void* row(std::int64_t i) const {
-    return static_cast<const char*>(data) + i * stride * static_cast<std::int64_t>(size_of(dtype));
+    return static_cast<const char*>(data) + i * stride * element_bytes(dtype);
   }
 };
 
@@ -79,6 +86,10 @@ struct AssignArgs {
   std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
   std::int64_t doubtful = 0;                    // counted up
   char* scratch = nullptr;                      // assign_scratch_bytes, 64-byte aligned
+  // Where rows, once packed, stay for the next iteration: (rows up to a multiple of block_points,
+  // d) floats, 64-byte aligned, or null.
+  float* tiles = nullptr;
+  bool tiles_packed = false;
 };
 
 struct PrepareArgs {
@@ -111,6 +122,11 @@ inline constexpr std::int64_t kMostTrials = 16;
 inline constexpr std::int64_t kSketchAxes = 7;
 inline constexpr std::int64_t kSketchSize = kSketchAxes + 1;
 
+/// A row and a trial that may be nearer to it than its seed.
+struct SeedPair {
+  std::int32_t row, trial;
+};
+
 struct SeedFilterArgs {
   const double* sq_distance = nullptr;    // (count) to the nearest seed
   const std::int32_t* nearest = nullptr;  // (count) that seed; -1: none yet
@@ -125,8 +141,11 @@ struct SeedFilterArgs {
 
 struct Kernels {
   std::string_view name;
-  std::int64_t panel_width;   // centroids
-  std::int64_t block_points;  // rows an assign task should be a multiple of
+  std::int64_t panel_width;  // centroids
+  /// Rows that an assign task should start at a multiple of.
+  std::int64_t (*block_points)(std::int64_t d, std::int64_t k);
+  /// Whether assign takes AssignArgs::tiles.
+  bool (*keeps_tiles)(std::int64_t d, std::int64_t k);
 
   /// Labels of rows [first, first + count) of the chunk.
   void (*assign)(AssignArgs&, std::int64_t first, std::int64_t count);
@@ -144,16 +163,17 @@ struct Kernels {
   void (*exact_scores)(const Rows&, std::int64_t row, const ExactCentroids&,
                        const std::int32_t* ids, std::int64_t n, double* out);
   void (*accumulate)(const AccumulateArgs&);
-  /// Which rows of a block which trials may come nearer to; returns how many rows it lists.
-  std::int64_t (*seed_filter)(const SeedFilterArgs&, std::int32_t* rows, std::uint16_t* masks);
-  /// dots[q] = x'_row . seed ids[q], q in [0, n).
-  void (*seed_dots)(const Rows&, std::int64_t row, const float* seeds, std::int64_t seed_stride,
-                    const std::int32_t* ids, std::int64_t n, float* dots);
-  void (*prefetch_row)(const Rows&, std::int64_t row);
+  /// The pairs of a block whose trial may be nearer than the seed, by rows; returns how many. One
+  /// more than there are is written to.
+  std::int64_t (*seed_filter)(const SeedFilterArgs&, SeedPair* pairs);
+  /// dots[q] = x'_row . trial of pairs[q], q in [0, n); rows of pairs before `known` are asked for.
+  void (*seed_dots)(const Rows&, const float* trials, std::int64_t trial_stride,
+                    const SeedPair* pairs, std::int64_t n, std::int64_t known, float* dots);
   /// Coordinates of y' along kSketchAxes orthonormal axes (axes, d) and the length of the rest.
   void (*sketch_row)(const Rows&, std::int64_t row, const double* axes, float* out);
-  /// |y_a - y_b|^2 in float64 and units of scale^2, between rows of two Rows.
-  double (*sq_distance)(const Rows&, std::int64_t a, const Rows&, std::int64_t b);
+  /// out[q] = |y_row - y_trial|^2 of pairs[q], in float64 and units of scale^2.
+  void (*sq_distances)(const Rows&, const Rows& trials, const SeedPair* pairs, std::int64_t n,
+                       double* out);
   /// x.y of the float32 screen rows.
   float (*dot)(const float* a, const float* b, std::int64_t d);
 };

@@ -71,9 +71,8 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
 /// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is
 /// not used.
 template <typename T>
-HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64_t n,
-                             const BlockScratch& s) {
-  const Rows& rows = args.rows;
+HWY_NOINLINE void pack_lanes(const Rows& rows, std::int64_t i0, std::int64_t n, float* scratch,
+                             float* packed) {
   const std::int64_t d = rows.d;
   if (d <= 8 && !rows.wide) {  // a vector would be mostly padding
     if constexpr (!std::is_same_v<T, double>) {
@@ -81,7 +80,7 @@ HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64
       for (std::int64_t f = 0; f < d; ++f) {
         for (std::int64_t q = 0; q < kLanePoints; ++q) {
           const T* x = static_cast<const T*>(rows.data) + (i0 + std::min(q, n - 1)) * rows.stride;
-          s.packed[f * kLanePoints + q] = (scalar_float(x[f]) - rows.mean32[f]) * scale;
+          packed[f * kLanePoints + q] = (scalar_float(x[f]) - rows.mean32[f]) * scale;
         }
       }
     }
@@ -91,10 +90,56 @@ HWY_NOINLINE void pack_lanes(const AssignArgs& args, std::int64_t i0, std::int64
     const std::int64_t part = std::min(kPartFeatures, d - f0);
     const std::int64_t stride = std::min(kPartFeatures, round_up(part, kFeaturePad));
     for (std::int64_t q = 0; q < n; ++q) {
-      screen_part_t<T>(rows, i0 + q, f0, part, s.rows + q * stride);
+      screen_part_t<T>(rows, i0 + q, f0, part, scratch + q * stride);
     }
-    if (n < kLanePoints) std::fill(s.rows + n * stride, s.rows + kLanePoints * stride, 0.0f);
-    transpose_tile(s.rows, stride, part, kLanePoints, s.packed + f0 * kLanePoints);
+    if (n < kLanePoints) std::fill(scratch + n * stride, scratch + kLanePoints * stride, 0.0f);
+    transpose_tile(scratch, stride, part, kLanePoints, packed + f0 * kLanePoints);
+  }
+}
+
+/// table[id] of each lane; k is the table's size, of which a panel's width is readable.
+HWY_INLINE VF look_up(const float* table, VF id, std::int64_t k) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const auto index = hn::BitCast(di, id);
+  if (k <= lanes_f()) {
+    return hn::TableLookupLanes(hn::LoadU(df, table), hn::IndicesFromVec(df, index));
+  }
+  return hn::GatherIndex(df, table, index);
+}
+
+/// Labels of a tile of n points from `best`: certified where the second least lower bound is above
+/// the winner's upper bound. Only points that are in doubt or change their label are looked at one
+/// by one.
+HWY_INLINE void resolve_lanes(AssignArgs& args, std::int64_t i0, std::int64_t n, const float* norms,
+                              const VF* radius, const LaneBest& best, double* scores) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const Panels& p = *args.panels;
+  alignas(64) std::int32_t id[kLanePoints], before[kLanePoints];
+  const std::int32_t* labels = args.labels + i0;
+  if (n < kLanePoints) labels = std::copy_n(labels, n, before) - n;
+  std::uint64_t certified = 0, kept = 0;
+  for (int v = 0; v < kLaneVectors; ++v) {
+    const auto winner = hn::BitCast(di, best.id[v]);
+    const VF norm = look_up(p.norm, best.id[v], p.k), eps = look_up(p.eps, best.id[v], p.k);
+    const VF slack = hn::Add(eps, hn::Mul(radius[v], norm));
+    const VF upper = hn::Add(best.least[v], hn::Add(slack, slack));
+    const auto usable = hn::Le(hn::LoadU(df, norms + v * kLanes), hn::Set(df, kMostNorm));
+    certified |= bits_of(hn::And(hn::Gt(best.second[v], upper), usable)) << (v * kLanes);
+    const auto same = hn::Eq(winner, hn::LoadU(di, labels + v * kLanes));
+    kept |= bits_of(hn::RebindMask(df, same)) << (v * kLanes);
+    hn::Store(winner, di, id + v * kLanes);
+  }
+  const std::uint64_t points = n < 64 ? (std::uint64_t{1} << n) - 1 : ~std::uint64_t{0};
+  for (std::uint64_t todo = points & ~(certified & kept); todo; todo &= todo - 1) {
+    const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(todo));
+    if (certified >> q & 1) {
+      set_label(args, i0 + q, id[q]);
+    } else {
+      resolve_exactly(args, i0 + q, nullptr, p.k, scores);
+    }
   }
 }
 
@@ -106,46 +151,39 @@ HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int
   const float infinity = std::numeric_limits<float>::infinity();
   for (std::int64_t done = 0; done < count; done += kLanePoints) {
     const std::int64_t i0 = first + done, n = std::min<std::int64_t>(kLanePoints, count - done);
-    for (std::int64_t q = 0; q < kLanePoints; ++q) {
-      const float norm = q < n ? args.norms[i0 + q] : 0;
-      s.radius[q] = q < n && in_range(norm) ? p.alpha * norm : 0;
+    const float* norms = args.norms + i0;
+    if (n < kLanePoints) {
+      norms = std::copy_n(norms, n, s.radius) - n;
+      std::fill(s.radius + n, s.radius + kLanePoints, 0.0f);
     }
-    with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
-      pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s);
-    });
+    float* packed = args.tiles ? args.tiles + i0 * p.d : s.packed;
+    if (!args.tiles_packed) {
+      with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+        pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args.rows, i0, n,
+                                                                               s.rows, packed);
+      });
+    }
     // While this tile computes, the next one's rows come into the cache.
     const auto next_step = kLanePoints * static_cast<std::int64_t>(size_of(args.rows.dtype));
-    const bool more = done + 2 * kLanePoints <= count && args.rows.stride == p.d && p.d > 8;
+    const bool more =
+        !args.tiles && done + 2 * kLanePoints <= count && args.rows.stride == p.d && p.d > 8;
     const char* next = more ? static_cast<const char*>(args.rows.row(i0 + kLanePoints)) : nullptr;
     LaneBest best;
     VF radius[kLaneVectors];
     for (int v = 0; v < kLaneVectors; ++v) {
       best.least[v] = best.second[v] = hn::Set(df, infinity);
       best.id[v] = hn::Zero(df);
-      radius[v] = hn::Load(df, s.radius + v * kLanes);
+      const VF norm = hn::LoadU(df, norms + v * kLanes);
+      radius[v] = hn::IfThenElseZero(hn::Le(norm, hn::Set(df, kMostNorm)),
+                                     hn::Mul(hn::Set(df, p.alpha), norm));
     }
     std::int64_t j = 0;
     for (; j + kLaneCentroids <= p.k; j += kLaneCentroids) {
-      lane_tile<kLaneCentroids>(p, s.packed, j, radius, j == 0 ? next : nullptr, next_step, best);
+      lane_tile<kLaneCentroids>(p, packed, j, radius, j == 0 ? next : nullptr, next_step, best);
     }
-    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, s.packed, j, radius, nullptr, 0, best);
-    for (; j < p.k; ++j) lane_tile<1>(p, s.packed, j, radius, nullptr, 0, best);
-    alignas(64) float least[kLanePoints], second[kLanePoints];
-    alignas(64) std::int32_t id[kLanePoints];
-    for (int v = 0; v < kLaneVectors; ++v) {
-      hn::Store(best.least[v], df, least + v * kLanes);
-      hn::Store(best.second[v], df, second + v * kLanes);
-      hn::Store(best.id[v], df, reinterpret_cast<float*>(id) + v * kLanes);
-    }
-    for (std::int64_t q = 0; q < n; ++q) {
-      const std::int32_t w = id[q];
-      const float upper = least[q] + 2 * (p.eps[w] + s.radius[q] * p.norm[w]);
-      if (second[q] > upper && in_range(args.norms[i0 + q])) {
-        set_label(args, i0 + q, w);
-      } else {
-        resolve_exactly(args, i0 + q, nullptr, p.k, s.scores);
-      }
-    }
+    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, packed, j, radius, nullptr, 0, best);
+    for (; j < p.k; ++j) lane_tile<1>(p, packed, j, radius, nullptr, 0, best);
+    resolve_lanes(args, i0, n, norms, radius, best, s.scores);
   }
 }
 

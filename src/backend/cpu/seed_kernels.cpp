@@ -13,66 +13,107 @@
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
 
-/// Dot products of one row with up to four seeds at a time; the row is converted as it is read.
-template <int kSeeds>
-HWY_INLINE void dots_of(const float* x, const float* seeds, std::int64_t stride,
-                        const std::int32_t* ids, std::int64_t d_padded, float* dots) {
+/// out[t] += the sum of sums[t]'s lanes.
+HWY_INLINE void add_lanes_of_4(const VF* sums, float* out) {
   const DF df;
-  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
-  VF sum[kSeeds];
-  for (int t = 0; t < kSeeds; ++t) sum[t] = hn::Zero(df);
-  for (std::int64_t f = 0; f < d_padded; f += lanes) {
-    const VF xv = hn::LoadU(df, x + f);
-#pragma GCC unroll 4
-    for (int t = 0; t < kSeeds; ++t) {
-      sum[t] = hn::MulAdd(xv, hn::LoadU(df, seeds + ids[t] * stride + f), sum[t]);
-    }
-  }
-  for (int t = 0; t < kSeeds; ++t) dots[t] = hn::GetLane(hn::SumOfLanes(df, sum[t]));
+  const hn::Repartition<double, DF> pairs;
+  const hn::FixedTag<float, 4> d4;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const auto halves = [&](VF a, VF b) HWY_ATTR {  // a0+a2 b0+b2 a1+a3 b1+b3 in every block of four
+    return hn::BitCast(pairs,
+                       hn::Add(hn::InterleaveLower(df, a, b), hn::InterleaveUpper(df, a, b)));
+  };
+  const auto ab = halves(sums[0], sums[1]), cd = halves(sums[2], sums[3]);
+  alignas(64) float blocks[kLanes];
+  hn::Store(hn::Add(hn::BitCast(df, hn::InterleaveLower(pairs, ab, cd)),
+                    hn::BitCast(df, hn::InterleaveUpper(pairs, ab, cd))),
+            df, blocks);
+  auto total = hn::LoadU(d4, out);
+  for (std::int64_t l = 0; l < kLanes; l += 4) total = hn::Add(total, hn::Load(d4, blocks + l));
+  hn::StoreU(total, d4, out);
 }
 
-void seed_dots(const Rows& rows, std::int64_t row, const float* seeds, std::int64_t seed_stride,
-               const std::int32_t* ids, std::int64_t n, float* dots) {
-  constexpr std::int64_t kChunk = 1024;  // features converted at a time; later ones are added
-  alignas(64) float x[kChunk];
-  const auto element_bytes = static_cast<std::int64_t>(size_of(rows.dtype));
-  std::fill(dots, dots + n, 0.0f);
-  Rows part = rows;
-  if (rows.lengths) part.lengths = rows.lengths + row;
-  for (std::int64_t f = 0; f < rows.d; f += kChunk) {
-    part.d = std::min(kChunk, rows.d - f);
-    part.data = static_cast<const char*>(rows.row(row)) + f * element_bytes;
-    part.mean = rows.mean + f;
-    part.mean32 = rows.mean32 + f;
-    screen_row(part, 0, x);
-    const std::int64_t padded = round_up(part.d, kFeaturePad);
-    float few[4];
-    for (std::int64_t t = 0; t < n;) {
-      const std::int64_t count = std::min<std::int64_t>(4, n - t);
-      switch (count) {
-        case 4:
-          dots_of<4>(x, seeds + f, seed_stride, ids + t, padded, few);
-          break;
-        case 3:
-          dots_of<3>(x, seeds + f, seed_stride, ids + t, padded, few);
-          break;
-        case 2:
-          dots_of<2>(x, seeds + f, seed_stride, ids + t, padded, few);
-          break;
-        default:
-          dots_of<1>(x, seeds + f, seed_stride, ids + t, padded, few);
-      }
-      for (std::int64_t q = 0; q < count; ++q) dots[t + q] += few[q];
-      t += count;
+/// dots[t] += x . the trial of pairs[t], t < kRun.
+template <int kRun>
+HWY_INLINE void dots_of(const float* x, std::int64_t padded, const float* trials,
+                        std::int64_t stride, const SeedPair* pairs, float* dots) {
+  const DF df;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  const float* trial[kRun];
+  VF sums[kRun];
+  for (int t = 0; t < kRun; ++t) {
+    trial[t] = trials + pairs[t].trial * stride;
+    sums[t] = hn::Zero(df);
+  }
+  for (std::int64_t f = 0; f < padded; f += lanes) {
+    const VF xv = hn::Load(df, x + f);
+#pragma GCC unroll 4
+    for (int t = 0; t < kRun; ++t) {
+      sums[t] = hn::MulAdd(xv, hn::LoadU(df, trial[t] + f), sums[t]);
     }
   }
+  if constexpr (kRun == 4) {
+    add_lanes_of_4(sums, dots);
+  } else {
+    for (int t = 0; t < kRun; ++t) dots[t] += hn::GetLane(hn::SumOfLanes(df, sums[t]));
+  }
+}
+
+template <typename T>
+HWY_NOINLINE void seed_dots_t(const Rows& rows, const float* trials, std::int64_t stride,
+                              const SeedPair* pairs, std::int64_t n, std::int64_t known,
+                              float* dots) {
+  constexpr std::int64_t kChunk = 1024;  // features converted at a time; later ones are added
+  constexpr std::int64_t kAhead = 4;     // rows asked for early, since they come with gaps
+  const std::int64_t row_bytes = rows.d * static_cast<std::int64_t>(sizeof(T));
+  alignas(64) float x[kChunk];
+  std::fill(dots, dots + n, 0.0f);
+  std::int64_t asked = row_bytes > 512 ? 0 : known;
+  const auto ask_for_next_row = [&]() {
+    if (asked >= known) return;
+    const std::int64_t i = pairs[asked].row;
+    prefetch_far(rows.row(i), row_bytes);
+    while (asked < known && pairs[asked].row == i) ++asked;
+  };
+  for (std::int64_t r = 0; r < kAhead; ++r) ask_for_next_row();
+  for (std::int64_t q = 0, run; q < n; q += run) {
+    const std::int64_t i = pairs[q].row;
+    for (run = 1; run < 4 && q + run < n && pairs[q + run].row == i;) ++run;
+    if (q == 0 || pairs[q - 1].row != i) ask_for_next_row();
+    for (std::int64_t f = 0; f < rows.d; f += kChunk) {
+      const std::int64_t count = std::min(kChunk, rows.d - f),
+                         padded = round_up(count, kFeaturePad);
+      screen_part_t<T>(rows, i, f, count, x);
+      switch (run) {
+        case 4:
+          dots_of<4>(x, padded, trials + f, stride, pairs + q, dots + q);
+          break;
+        case 3:
+          dots_of<3>(x, padded, trials + f, stride, pairs + q, dots + q);
+          break;
+        case 2:
+          dots_of<2>(x, padded, trials + f, stride, pairs + q, dots + q);
+          break;
+        default:
+          dots_of<1>(x, padded, trials + f, stride, pairs + q, dots + q);
+      }
+    }
+  }
+}
+
+void seed_dots(const Rows& rows, const float* trials, std::int64_t stride, const SeedPair* pairs,
+               std::int64_t n, std::int64_t known, float* dots) {
+  with_element_type(rows.dtype, [&](auto* type) HWY_ATTR {
+    seed_dots_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(rows, trials, stride,
+                                                                            pairs, n, known, dots);
+  });
 }
 
 /// A trial is passed over where the triangle inequality says so (gap: a quarter of the squared
 /// distance from the point's seed to the trial, at least the squared distance to the seed), or
 /// where the sketches are as far apart as the seed is: taking the sketch never lengthens a
 /// distance.
-std::int64_t seed_filter(const SeedFilterArgs& args, std::int32_t* rows, std::uint16_t* masks) {
+std::int64_t seed_filter(const SeedFilterArgs& args, SeedPair* pairs) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   const auto all = static_cast<std::uint16_t>((1u << args.trials) - 1);
@@ -83,13 +124,14 @@ std::int64_t seed_filter(const SeedFilterArgs& args, std::int32_t* rows, std::ui
     std::uint32_t mask = all;
     if (seed >= 0 && norm <= 0x1p40f) {
       const auto sq = static_cast<float>(args.sq_distance[i] * (1 + 0x1p-22));
-      // Both sketches are off by less than 1e-6 of their points' lengths (docs/cpu.md).
-      const float reach = std::sqrt(sq) + 2e-6f * (norm + args.largest_trial_norm);
-      const VF sqs = hn::Set(df, sq), limit = hn::Set(df, reach * reach * (1 + 1e-5f));
+      const VF sqs = hn::Set(df, sq);
       mask = 0;
       for (std::int64_t t = 0; t < args.trials; t += kLanes) {
         auto near = hn::Lt(hn::LoadU(df, args.gaps + seed * kMostTrials + t), sqs);
         if (args.sketches && !hn::AllFalse(df, near)) {
+          // Both sketches are off by less than 1e-6 of their points' lengths (docs/cpu.md).
+          const float reach = std::sqrt(sq) + 2e-6f * (norm + args.largest_trial_norm);
+          const VF limit = hn::Set(df, reach * reach * (1 + 1e-5f));
           VF sum = hn::Zero(df);
           for (std::int64_t q = 0; q < kSketchSize; ++q) {
             const VF diff = hn::Sub(hn::Set(df, args.sketches[i * kSketchSize + q]),
@@ -104,9 +146,10 @@ std::int64_t seed_filter(const SeedFilterArgs& args, std::int32_t* rows, std::ui
       }
       mask &= all;
     }
-    rows[kept] = static_cast<std::int32_t>(i);
-    masks[kept] = static_cast<std::uint16_t>(mask);
-    kept += mask != 0;
+    for (std::int64_t t = 0; t < args.trials; ++t) {
+      pairs[kept] = {static_cast<std::int32_t>(i), static_cast<std::int32_t>(t)};
+      kept += mask >> t & 1;
+    }
   }
   return kept;
 }
@@ -144,14 +187,14 @@ void sketch_row(const Rows& rows, std::int64_t i, const double* axes, float* out
   });
 }
 
-template <typename T>
-HWY_INLINE double sq_distance_t(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
+/// kPlain: neither lengths nor float64, whose squares the scale may have to keep in range. A scale
+/// is a power of two, so it may as well come last.
+template <typename T, bool kPlain>
+HWY_INLINE double sq_distance_t(const Rows& ra, const T* x, const T* y, double factor_x,
+                                double factor_y) {
   const DD dd;
   const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
-  const T* x = static_cast<const T*>(ra.row(a));
-  const T* y = static_cast<const T*>(rb.row(b));
-  const VD fx = hn::Set(dd, ra.unit_factor(a));
-  const VD fy = hn::Set(dd, rb.unit_factor(b));
+  const VD fx = hn::Set(dd, factor_x), fy = hn::Set(dd, factor_y);
   const VD scale = hn::Set(dd, ra.scale);
   EightSums sums;
   alignas(64) T y_tail[8];
@@ -164,31 +207,43 @@ HWY_INLINE double sq_distance_t(const Rows& ra, std::int64_t a, const Rows& rb, 
       q = y_tail;
     }
     for (int v = 0; v < EightSums::kVectors; ++v) {
-      const VD u = hn::Mul(load_double(dd, p + v * lanes), fx);
-      const VD w = hn::Mul(load_double(dd, q + v * lanes), fy);
-      const VD diff = hn::Mul(hn::Sub(u, w), scale);
+      const VD u = load_double(dd, p + v * lanes), w = load_double(dd, q + v * lanes);
+      const VD diff =
+          kPlain ? hn::Sub(u, w) : hn::Mul(hn::Sub(hn::Mul(u, fx), hn::Mul(w, fy)), scale);
       sums.sums[v] = hn::Add(sums.sums[v], hn::Mul(diff, diff));
     }
   });
-  return sums.total();
+  return kPlain ? sums.total() * (ra.scale * ra.scale) : sums.total();
 }
 
-double sq_distance(const Rows& ra, std::int64_t a, const Rows& rb, std::int64_t b) {
-  return with_element_type(ra.dtype, [&](auto* type) HWY_ATTR {
-    return sq_distance_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(ra, a, rb, b);
+template <typename T>
+HWY_NOINLINE void sq_distances_t(const Rows& rows, const Rows& trials, const SeedPair* pairs,
+                                 std::int64_t n, double* out) {
+  for (std::int64_t q = 0; q < n; ++q) {
+    const auto [i, t] = pairs[q];
+    const T* x = static_cast<const T*>(rows.row(i));
+    const T* y = static_cast<const T*>(trials.row(t));
+    if (!std::is_same_v<T, double> && !rows.lengths) {
+      out[q] = sq_distance_t<T, true>(rows, x, y, 1, 1);
+    } else {
+      out[q] = sq_distance_t<T, false>(rows, x, y, rows.unit_factor(i), trials.unit_factor(t));
+    }
+  }
+}
+
+void sq_distances(const Rows& rows, const Rows& trials, const SeedPair* pairs, std::int64_t n,
+                  double* out) {
+  with_element_type(rows.dtype, [&](auto* type) HWY_ATTR {
+    sq_distances_t<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(rows, trials, pairs,
+                                                                               n, out);
   });
-}
-
-void prefetch_row(const Rows& rows, std::int64_t row) {
-  prefetch_far(rows.row(row), rows.d * static_cast<std::int64_t>(size_of(rows.dtype)));
 }
 
 void fill_seeds(Kernels& table) {
   table.seed_filter = &seed_filter;
   table.seed_dots = &seed_dots;
-  table.prefetch_row = &prefetch_row;
   table.sketch_row = &sketch_row;
-  table.sq_distance = &sq_distance;
+  table.sq_distances = &sq_distances;
 }
 
 }  // namespace warpmeans::cpu::HWY_NAMESPACE

@@ -20,7 +20,8 @@ Rows Seeding::Trials::view(const Rows& layout) const {
 Seeding::Seeding(const SeedingData& data)
     : data_(data),
       d_padded_(round_up(data.layout.d, kFeaturePad)),
-      alpha_(dot_error_factor(data.layout.d)),
+      slope_(2 * static_cast<double>(dot_error_factor(data.layout.d))),
+      unit_slack_(data.lengths ? 8 * unit_row_error(data.layout.d) * data.layout.scale : 0),
       sq_distance_(static_cast<std::size_t>(data.n), 1.0),
       nearest_(static_cast<std::size_t>(data.n), -1),
       block_mass_(static_cast<std::size_t>(n_blocks())),
@@ -95,12 +96,11 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
   }
 }
 
-/// Squared distance of two points from their norms and float32 dot product, from below.
-double Seeding::distance_bound(double norm, double trial_norm, double dot) const {
-  const double unit_error =
-      data_.lengths ? 2 * unit_row_error(data_.layout.d) * data_.layout.scale : 0;
-  return (norm * norm + trial_norm * trial_norm) * (1 - 0x1p-20) - 2 * dot -
-         2 * static_cast<double>(alpha_) * norm * trial_norm - 4 * unit_error * (norm + trial_norm);
+/// Squared distance of two points from their norms and float32 dot product, from below. What
+/// rounding takes from the squares, 2^-20, is far more than these few float64 operations round.
+double Seeding::distance_bound(double norm, double other, double dot) const {
+  return (norm * norm + other * other) * (1 - 0x1p-20) - 2 * dot - slope_ * norm * other -
+         unit_slack_ * (norm + other);
 }
 
 /// A quarter of the squared distance between each seed and each trial, from below: a point no
@@ -124,35 +124,34 @@ void Seeding::measure_gaps() {
   });
 }
 
-/// Appends the trials of `mask` that are nearer to the row than its seed.
-void Seeding::gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local,
-                           std::int64_t row, std::uint32_t mask, WorkerState& state) const {
-  const double before = sq_distance_[static_cast<std::size_t>(row)];
-  const double norm = data_.norms[row];
-  const bool first = nearest_[static_cast<std::size_t>(row)] < 0;
-  std::int32_t ids[kMostTrials];
-  float dots[kMostTrials];
-  std::int32_t n = 0;
-  for (std::int32_t t = 0; mask; ++t, mask >>= 1) {
-    if (mask & 1) ids[n++] = t;
+/// Drops pairs whose trial float32 proves to be no nearer than the seed; returns how many are left.
+/// `known` pairs follow in memory.
+std::int64_t Seeding::screen_pairs(const Rows& rows, std::int64_t first_row, SeedPair* pairs,
+                                   std::int64_t n, std::int64_t known) const {
+  float dots[kPairsAtOnce];
+  data_.kernels->seed_dots(rows, trials_.screen.data(), d_padded_, pairs, n, known, dots);
+  std::int64_t kept = 0;
+  for (std::int64_t q = 0; q < n; ++q) {  // without branches that no one could foresee
+    const SeedPair pair = pairs[q];
+    const auto row = static_cast<std::size_t>(first_row + pair.row);
+    const double norm = data_.norms[row];
+    const double bound = distance_bound(norm, trials_.norms[static_cast<std::size_t>(pair.trial)],
+                                        static_cast<double>(dots[q]));
+    const bool screened = (nearest_[row] >= 0) & (norm <= 0x1p40);
+    pairs[kept] = pair;
+    kept += !(screened & (bound >= sq_distance_[row]));
   }
-  const bool screened = !first && norm <= 0x1p40;
-  if (screened) {
-    data_.kernels->seed_dots(rows, local, trials_.screen.data(), d_padded_, ids, n, dots);
-  }
-  for (std::int32_t q = 0; q < n; ++q) {
-    if (screened && distance_bound(norm, trials_.norms[static_cast<std::size_t>(ids[q])],
-                                   static_cast<double>(dots[q])) >= before) {
-      continue;
-    }
-    const double now = data_.kernels->sq_distance(rows, local, trials, ids[q]);
-    if (now < before || first) state.gains.push_back({row, ids[q], now});
-  }
+  return kept;
 }
 
+/// Appends, for the rows of a block, the trials that are nearer than the seed. In steps over many
+/// rows, so that the branches of one row do not hold up the next.
 void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end,
                              WorkerState& state) {
-  const Rows rows = data_.rows_of(chunk), trials = trials_.view(data_.layout);
+  Rows rows = data_.rows_of(chunk);
+  const Rows trials = trials_.view(data_.layout);
+  rows.data = rows.row(begin);
+  if (rows.lengths) rows.lengths += begin;
   const std::int64_t first = chunk.first_row + begin;
   SeedFilterArgs args;
   args.sq_distance = sq_distance_.data() + first;
@@ -164,19 +163,22 @@ void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_
   args.largest_trial_norm = trials_.largest_norm;
   args.count = end - begin;
   args.trials = static_cast<std::int64_t>(trials_.rows.size());
-  state.near_rows.resize(kSumBlock + 1);  // the filter writes one past what it keeps
-  state.near_trials.resize(kSumBlock + 1);
-  const std::int64_t kept =
-      data_.kernels->seed_filter(args, state.near_rows.data(), state.near_trials.data());
-  constexpr std::int64_t kAhead = 4;
-  for (std::int64_t q = 0; q < kept; ++q) {
-    if (q + kAhead < kept) {
-      data_.kernels->prefetch_row(rows,
-                                  begin + state.near_rows[static_cast<std::size_t>(q + kAhead)]);
+  state.pairs.resize(static_cast<std::size_t>(args.count * args.trials + 1));
+  SeedPair* pairs = state.pairs.data();
+  const std::int64_t n = data_.kernels->seed_filter(args, pairs);
+  double now[kPairsAtOnce];
+  for (std::int64_t done = 0; done < n; done += kPairsAtOnce) {
+    const std::int64_t few = std::min(kPairsAtOnce, n - done);
+    const std::int64_t kept =
+        n_seeds_ == 0 ? few : screen_pairs(rows, first, pairs + done, few, n - done);
+    data_.kernels->sq_distances(rows, trials, pairs + done, kept, now);
+    for (std::int64_t q = 0; q < kept; ++q) {
+      const SeedPair pair = pairs[done + q];
+      const auto row = static_cast<std::size_t>(first + pair.row);
+      if (now[q] < sq_distance_[row] || nearest_[row] < 0) {
+        state.gains.push_back({first + pair.row, pair.trial, now[q]});
+      }
     }
-    const std::int64_t local = begin + state.near_rows[static_cast<std::size_t>(q)];
-    gains_of_row(rows, trials, local, chunk.first_row + local,
-                 state.near_trials[static_cast<std::size_t>(q)], state);
   }
 }
 
@@ -289,7 +291,8 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(0);
   } else {
     const auto trial = static_cast<std::int32_t>(found - trials_.rows.begin());
-    data_.team->for_each(static_cast<std::int64_t>(workers_.size()), [&](std::int64_t w, int) {
+    const Team& team = data_.n < 16 * kSumBlock ? alone_ : *data_.team;
+    team.for_each(static_cast<std::int64_t>(workers_.size()), [&](std::int64_t w, int) {
       // A block's gains stand together in the list of the one worker that met it.
       std::int64_t block = -1;
       for (const Gain& gain : workers_[static_cast<std::size_t>(w)].gains) {
@@ -358,7 +361,9 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
           for (std::int64_t local = begin; local < end; ++local) {
             const std::int64_t row = chunk.first_row + local;
             const std::int32_t label = labels[static_cast<std::size_t>(row)];
-            const double now = data_.kernels->sq_distance(rows, local, trials, label);
+            double now = 0;
+            const SeedPair pair = {static_cast<std::int32_t>(local), label};
+            data_.kernels->sq_distances(rows, trials, &pair, 1, &now);
             if (nearest_[static_cast<std::size_t>(row)] < 0 ||
                 now < sq_distance_[static_cast<std::size_t>(row)]) {
               take({row, label, now}, static_cast<std::int32_t>(n_seeds_) + label);

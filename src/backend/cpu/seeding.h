@@ -50,9 +50,8 @@ class Seeding {
   };
   struct WorkerState {
     std::vector<Gain> gains;
-    std::vector<double> masses;  // (1024) of the block at hand
-    std::vector<std::int32_t> near_rows;
-    std::vector<std::uint16_t> near_trials;
+    std::vector<double> masses;   // (1024) of the block at hand
+    std::vector<SeedPair> pairs;  // of the block at hand
     bool overflowed = false;
   };
 
@@ -62,18 +61,20 @@ class Seeding {
   void try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state,
                  double* potentials);
   void gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state);
-  void gains_of_row(const Rows& rows, const Rows& trials, std::int64_t local, std::int64_t row,
-                    std::uint32_t mask, WorkerState& state) const;
+  std::int64_t screen_pairs(const Rows& rows, std::int64_t first_row, SeedPair* pairs,
+                            std::int64_t n, std::int64_t known) const;
   double distance_bound(double norm, double trial_norm, double dot) const;
   void take(const Gain& gain, std::int32_t seed);
   void refresh_block(std::int64_t block);
   void add_seed(std::size_t trial);
   std::int64_t n_blocks() const { return (data_.n + kSumBlock - 1) / kSumBlock; }
 
+  static constexpr std::int64_t kPairsAtOnce = 64;
+
   SeedingData data_;
   Team alone_;
   std::int64_t d_padded_;
-  float alpha_;
+  double slope_, unit_slack_;          // of distance_bound
   std::vector<double> sq_distance_;    // (n) to the nearest seed; before the first: 1
   std::vector<std::int32_t> nearest_;  // (n) index of that seed, -1 before the first
   std::vector<double> block_mass_;     // (n / 1024)
