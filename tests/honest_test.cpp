@@ -1,5 +1,6 @@
 // Bad input: an error of the right kind with the values in it, before any work.
 #include <gtest/gtest.h>
+#include <warpmeans/cuda.h>
 #include <warpmeans/steps.h>
 
 #include <algorithm>
@@ -131,8 +132,10 @@ TEST(HonestData, NotANumberIsNamed) {
 TEST_F(HonestTest, Execution) {
   warpmeans::Execution execution;
   execution.device.kind = DeviceKind::cuda;
-  expect_error(ErrorCode::unsupported, "built without CUDA",
-               [&] { fit(points_, options_, execution); });
+  if (cuda::device_count() == 0) {  // not built, no driver or no device: the message says which
+    expect_error(ErrorCode::unsupported, "cuda was asked for",
+                 [&] { fit(points_, options_, execution); });
+  }
   execution.device.kind = DeviceKind::cpu;
   execution.kernel = "mmx";
   expect_error(ErrorCode::unsupported, "\"mmx\"", [&] { fit(points_, options_, execution); });

@@ -158,7 +158,7 @@ void Engine::end_final_pass() const {
   check(cudaGetLastError(), "mark_current");
 }
 
-void Engine::measure_inertia() const { launch_inertia(state, false, stream); }
+void Engine::measure_inertia() const { launch_inertia(state, device, false, stream); }
 
 void Engine::distances(std::int64_t item, std::int64_t first, std::int64_t count, bool to_all,
                        double* out) const {

@@ -26,6 +26,7 @@ __global__ void __launch_bounds__(kThreads) sample_mean(const FitState s) {
   const int step = max(1, s.n / kSampleRows), rows = (s.n + step - 1) / step;
   for (int f = threadIdx.x; f < s.d; f += kThreads) {
     double sum = 0;
+#pragma unroll 8
     for (int r = 0; r < rows; ++r) {
       const std::int64_t i = static_cast<std::int64_t>(r) * step;
       const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];

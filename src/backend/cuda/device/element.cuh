@@ -144,14 +144,14 @@ struct Pack {
 };
 
 /// Can every pack of every row be loaded at once?
-template <class T>
+template <class T, int kWidth = kPackWidth<T>>
 bool packs_are_aligned(const FitState& s) {
-  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T)) * kPackWidth<T>;
+  constexpr auto kBytes = static_cast<std::int64_t>(sizeof(T)) * kWidth;
   const auto whole = [](std::int64_t elements) {
     return elements * static_cast<std::int64_t>(sizeof(T)) % kBytes == 0;
   };
   return reinterpret_cast<std::uintptr_t>(s.points) % kBytes == 0 && whole(s.row_stride) &&
-         whole(s.batch_stride) && s.d % kPackWidth<T> == 0;
+         whole(s.batch_stride) && s.d % kWidth == 0;
 }
 
 }  // namespace warpmeans::cuda

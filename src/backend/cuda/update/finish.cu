@@ -146,7 +146,7 @@ void launch_finish(const FitState& s, const DeviceSpec& device, cudaStream_t str
   const auto batch = static_cast<unsigned>(s.batch);
   launch_means(s, stream);
   sum_inertia<<<batch, kThreads, 0, stream>>>(s);
-  launch_inertia(s, true, stream);
+  launch_inertia(s, device, true, stream);
   if (s.empty_clusters == EmptyClusters::relocate) launch_relocate(s, device, stream);
   decide_stop<<<batch, kThreads, 0, stream>>>(s);
   check(cudaGetLastError(), "finish");

@@ -1,6 +1,8 @@
 // Empty clusters take the points farthest from their centroids (docs/contract.md has the rule):
 // farthest first, lowest row among equals, and no cluster emptied for it. It is rare, so it costs no
 // memory: a maximum a block of rows, and after each pick only that block is looked at again.
+#include <algorithm>
+
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/distance.cuh"
 #include "backend/cuda/update/means.cuh"
@@ -65,22 +67,24 @@ __global__ void __launch_bounds__(kThreads) count_donors(const FitState s) {
 
 template <class T>
 __global__ void __launch_bounds__(kThreads) find_farthest(const FitState s, int blocks) {
-  const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
-  if (!relocates(s, b)) return;
-  const Farthest best = farthest_of_block<T>(s, b, block);
-  if (threadIdx.x == 0) {
-    s.block_sums[static_cast<std::int64_t>(b) * blocks + block] = best.distance;
-    s.block_rows[static_cast<std::int64_t>(b) * blocks + block] =
-        static_cast<std::int32_t>(best.row);
-  }
-  if (!s.weights) return;
-  const std::int64_t first = static_cast<std::int64_t>(block) * kSumBlock;
-  for (std::int64_t i = first + threadIdx.x; i < min(first + kSumBlock, std::int64_t{s.n});
-       i += kThreads) {
-    if (s.weights[b * s.weight_stride + i] > 0) {
-      atomicAdd(&s.cursors[static_cast<std::int64_t>(b) * s.k +
-                           s.labels[static_cast<std::int64_t>(b) * s.n + i]],
-                1);
+  const std::int64_t all = static_cast<std::int64_t>(blocks) * s.batch;
+  for (std::int64_t at = blockIdx.x; at < all; at += gridDim.x) {
+    const int b = static_cast<int>(at / blocks), block = static_cast<int>(at % blocks);
+    if (!relocates(s, b)) continue;
+    const Farthest best = farthest_of_block<T>(s, b, block);
+    if (threadIdx.x == 0) {
+      s.block_sums[at] = best.distance;
+      s.block_rows[at] = static_cast<std::int32_t>(best.row);
+    }
+    if (!s.weights) continue;
+    const std::int64_t first = static_cast<std::int64_t>(block) * kSumBlock;
+    for (std::int64_t i = first + threadIdx.x; i < min(first + kSumBlock, std::int64_t{s.n});
+         i += kThreads) {
+      if (s.weights[b * s.weight_stride + i] > 0) {
+        atomicAdd(&s.cursors[static_cast<std::int64_t>(b) * s.k +
+                             s.labels[static_cast<std::int64_t>(b) * s.n + i]],
+                  1);
+      }
     }
   }
 }
@@ -199,7 +203,7 @@ __global__ void __launch_bounds__(kThreads, 1) relocate(const FitState s, int bl
 
 }  // namespace
 
-void launch_relocate(const FitState& s, const DeviceSpec&, cudaStream_t stream) {
+void launch_relocate(const FitState& s, const DeviceSpec& device, cudaStream_t stream) {
   const int blocks = (s.n + kSumBlock - 1) / kSumBlock;
   const auto batch = static_cast<unsigned>(s.batch);
   const std::int64_t clusters = static_cast<std::int64_t>(s.batch) * s.k;
@@ -207,8 +211,9 @@ void launch_relocate(const FitState& s, const DeviceSpec&, cudaStream_t stream) 
                  stream>>>(s);
   with_element_type(s.dtype, [&](auto element) {
     using T = decltype(element);
-    find_farthest<T><<<static_cast<unsigned>(static_cast<std::int64_t>(blocks) * s.batch), kThreads,
-                       0, stream>>>(s, blocks);
+    const auto grid = static_cast<unsigned>(std::min<std::int64_t>(
+        static_cast<std::int64_t>(blocks) * s.batch, 8 * device.multiprocessors));
+    find_farthest<T><<<grid, kThreads, 0, stream>>>(s, blocks);
     relocate<T><<<batch, kThreads, 0, stream>>>(s, blocks);
   });
   check(cudaGetLastError(), "relocate");

@@ -196,7 +196,7 @@ struct Segment {
 };
 
 template <class T, int kWidth, int kLimbs, bool kAligned>
-__global__ void __launch_bounds__(kThreads, kLimbs == 1 ? 3 : 2)
+__global__ void __launch_bounds__(kThreads, 2)
     segment_sums(const __grid_constant__ FitState s, const SegmentShape shape, bool final_pass) {
   __shared__ __align__(16) char slots[RowQueue<T, kWidth, kAligned>::kSharedBytes];
   const int per_item = shape.blocks * shape.slices;
@@ -222,8 +222,9 @@ __global__ void __launch_bounds__(kThreads, kLimbs == 1 ? 3 : 2)
 
 template <class T, int kLimbs>
 void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaStream_t stream) {
-  constexpr int kWidth = kPackWidth<T>;
-  const bool aligned = packs_are_aligned<T>(s);
+  // Wide, so that finding a row costs little beside adding it; float64 constants take the registers.
+  constexpr int kWidth = kLimbs == 1 && sizeof(T) <= 2 ? 8 : kPackWidth<T>;
+  const bool aligned = packs_are_aligned<T, kWidth>(s);
   SegmentShape shape;
   const int packs = (s.d + kWidth - 1) / kWidth;
   shape.lanes = 1;
@@ -231,7 +232,7 @@ void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaSt
   shape.slices = (packs + shape.lanes - 1) / shape.lanes;
   shape.teams = kThreads / shape.lanes;
   // Long segments mean few atomic additions; short ones fill the device.
-  const std::int64_t wanted = static_cast<std::int64_t>(device.multiprocessors) * 12 * shape.teams;
+  const std::int64_t wanted = static_cast<std::int64_t>(device.multiprocessors) * 8 * shape.teams;
   const std::int64_t points = static_cast<std::int64_t>(s.n) * s.batch * shape.slices;
   shape.rows = static_cast<int>(std::clamp<std::int64_t>(points / wanted, 16, 128));
   const std::int64_t per_block = static_cast<std::int64_t>(shape.rows) * shape.teams;

@@ -28,6 +28,6 @@ void launch_publish_centroids(const FitState&, bool final_pass, cudaStream_t);
 
 /// Enqueues item.inertia from the points themselves. only_flagged: of items whose sums would
 /// cancel.
-void launch_inertia(const FitState&, bool only_flagged, cudaStream_t);
+void launch_inertia(const FitState&, const DeviceSpec&, bool only_flagged, cudaStream_t);
 
 }  // namespace warpmeans::cuda
