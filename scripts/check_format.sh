@@ -7,4 +7,4 @@ install_packages git clang-format-14
 
 mode=(--dry-run -Werror)
 [ "${1-}" = --fix ] && mode=(-i)
-git -c safe.directory='*' ls-files -z '*.h' '*.cpp' | xargs -0 -r clang-format-14 "${mode[@]}"
+git -c safe.directory='*' ls-files -z '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -0 -r clang-format-14 "${mode[@]}"

@@ -13,6 +13,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 # that ends in / stands for all below it; "std" is always allowed. "own" are the file's neighbours.
 SRC_TOP = ("plan.h", "convergence.h", "validate.h", "lloyd.h", "backend.h", "init/", "stream/", "core/")
 SEAM = ("backend.h", "plan.h", "convergence.h", "stream/", "core/")
+CUDA = ("cuda.h", "cudaTypedefs.h", "cuda_runtime.h", "cuda_runtime_api.h", "cuda_fp16.h",
+        "cuda_bf16.h", "cub/")
 POSIX = ("fcntl.h", "unistd.h", "sys/")
 RULES = [
     ("include/warpmeans", ("warpmeans/",), ()),
@@ -21,6 +23,9 @@ RULES = [
     ("src/stream", ("warpmeans/", *SEAM), ()),
     ("src/io", ("warpmeans/", "io/", "core/"), ("zlib.h", "nlohmann/", *POSIX)),
     ("src/backend/cpu", ("warpmeans/", "backend/cpu/", *SEAM), ("hwy/", "immintrin.h")),
+    ("src/backend/cuda/device", ("warpmeans/", "backend/cuda/device/", "backend/cuda/fit_state.h"),
+     CUDA),
+    ("src/backend/cuda", ("warpmeans/", "backend/cuda/", "init/init.h", "validate.h", *SEAM), CUDA),
     ("src/backend/no_cuda", ("warpmeans/", "backend.h"), ()),
     ("src/backend/reference", ("warpmeans/", "backend/reference/", "core/"), ()),
     ("src", ("warpmeans/", *SRC_TOP), ()),
@@ -28,7 +33,7 @@ RULES = [
      ("CLI/", "fmt/", "nlohmann/", "unistd.h")),
     ("benchmarks", ("warpmeans/", "fma_peak.h", "own"), ("hwy/", "nlohmann/", *POSIX)),
     ("tests", ("warpmeans/", *SRC_TOP, "io/", "backend/", "support/", "evaluate_metrics.h", "own"),
-     ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "stdlib.h", *POSIX)),
+     ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "stdlib.h", "cuda_runtime_api.h", *POSIX)),
 ]
 
 
@@ -59,7 +64,7 @@ def problems_of(path):
 
 def main():
     folders = ("include", "src", "cli", "benchmarks", "tests")
-    files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".cpp")]
+    files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
     problems = [problem for path in files for problem in problems_of(path)]
     print("\n".join(problems) if problems else f"{len(files)} files include only what they may")
     return 1 if problems else 0

@@ -168,7 +168,6 @@ class Fit {
     const MemorySource source(points_.items(items.first, items.count), plan_.chunk_rows);
     const bool shared = static_cast<std::int64_t>(weights_.size()) == points_.rows;
     prepare_items(run, source, items, {weights_of(items.first), shared ? 0 : points_.rows});
-    if (items.first == 0) result_.kernel = run.kernel();
     for (int attempt = 0; attempt < options_.n_init; ++attempt) {
       if (attempt > 0 && progress_.stopped()) break;
       init_centroids(run, source, items, attempt);
@@ -185,6 +184,7 @@ class Fit {
       iterate(run, source, progress_.stopped() ? 0 : options_.max_iter,
               options_.callback ? AfterIteration(report) : AfterIteration());
       for (std::int64_t i = 0; i < items.count; ++i) keep(run, items.first, i, attempt == 0);
+      if (items.first == 0) result_.kernel = run.kernel();
       seconds_iterations_[first] += seconds_since(start);
       start = Clock::now();
     }

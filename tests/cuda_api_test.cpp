@@ -242,6 +242,24 @@ TEST_F(CudaApiTest, BadDataIsFlaggedAndNamed) {
   EXPECT_EQ(f.bad.read<std::uint8_t>(), (std::vector<std::uint8_t>{0, 1}));
 }
 
+TEST_F(CudaApiTest, NormsBeyondFloat16TermsAreServedAllTheSame) {
+  Points points = some_points(2, 300, 64, DType::float16);
+  const std::uint16_t far = 0x7BFF;  // 65504, in one row of the second item: a half-norm of 1e11
+  for (std::size_t f = 0; f < 64; ++f) {
+    std::memcpy(points.storage.data() + ((300 + 2) * 64 + f) * 2, &far, 2);
+  }
+  const DeviceFit f(std::move(points), 7, Precision::native);
+  const KMeansResult want = f.on_host_memory();
+  EXPECT_EQ(want.kernel, "cuda/sm80");
+  const std::size_t bytes = cuda::workspace_bytes(f.view, f.options);
+  const OnDevice workspace(bytes);
+  cuda::fit_async(f.view, f.options, f.outputs(), workspace.as<void>(), bytes, nullptr);
+  ASSERT_CUDA(cudaDeviceSynchronize());
+  const auto labels = f.labels.read<std::int32_t>();
+  EXPECT_TRUE(std::equal(labels.begin() + 300, labels.end(), want.labels.begin() + 300));
+  EXPECT_EQ(f.bad.read<std::uint8_t>(), (std::vector<std::uint8_t>{0, 0}));
+}
+
 TEST_F(CudaApiTest, RefusalsSayWhy) {
   const DeviceFit f(some_points(1, 100, 16, DType::float16), 5, Precision::native);
   const std::size_t bytes = cuda::workspace_bytes(f.view, f.options);
@@ -283,7 +301,7 @@ TEST_F(CudaApiTest, OutOfMemoryIsAnErrorAndNothingLeaks) {
     ASSERT_CUDA(cudaMalloc(&most, reserve));
   }
   for (int i = 0; i < 3; ++i) {
-    expect_error(ErrorCode::out_of_memory, "cudaMalloc", [&] { fit(f.view, options, {}); });
+    expect_error(ErrorCode::out_of_memory, "bytes wanted", [&] { fit(f.view, options, {}); });
   }
   if (most) cudaFree(most);
   ASSERT_CUDA(cudaMemGetInfo(&after, &total));

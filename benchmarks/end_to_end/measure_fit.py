@@ -14,7 +14,7 @@ import harness
 # Where --repeats rounds of all would take too long, only those within this factor of the fastest
 # exact peer go on after the first.
 CONTENDER = 1.5
-PAUSE = 0.05  # seconds between turns: idle threads of the one before have stopped spinning
+PAUSE = 0.3  # seconds between turns: idle threads of the one before spin for up to 0.2
 
 
 def chosen(args):

@@ -50,6 +50,13 @@ CudaRun::~CudaRun() {
   cudaStreamSynchronize(stream_.get());  // the workspace is about to go
 }
 
+/// Another kernel from here on; what was recorded with the one before is void.
+void CudaRun::use(AssignKernel kernel) {
+  engine_.use(kernel);
+  if (iteration_) cudaGraphExecDestroy(iteration_);
+  iteration_ = nullptr;
+}
+
 void CudaRun::no_seeding() {
   throw Error(ErrorCode::unsupported, "cuda: k-means++ on the device is not in this version");
 }
@@ -147,7 +154,7 @@ void CudaRun::finish_prepare() {
   // that may go beyond is served by the kernel that adds them in float32.
   if (s.half_norm_terms && plan_.problem.dtype == DType::float16 && !forced_ &&
       s.d * largest * largest_value > 2e9) {
-    engine_.use(AssignKernel::sm80);
+    use(AssignKernel::sm80);
   }
   const bool squares_fit = largest == 0 || (largest > 1e-140 && largest < 1e140);
   s.scale = squares_fit ? 1 : std::ldexp(1.0, -std::clamp(std::ilogb(largest), -1000, 1000));
@@ -187,6 +194,15 @@ void CudaRun::set_centroids(const MatrixView& centroids, bool normalize) {
   }
   engine_.reset();
   engine_.set_centroids(view, normalize);
+  // Given centroids may lie outside the points' range, and so their half-norms: look, this once.
+  look_again();
+  if (engine_.state.half_norm_terms && !forced_ &&
+      std::any_of(items().begin(), items().end(),
+                  [](const ItemState& item) { return item.norm_overflow != 0; })) {
+    use(AssignKernel::sm80);
+    engine_.reset();
+    engine_.set_centroids(view, normalize);
+  }
   enqueued_ = 0;
   look_again();
   if (copy.get()) stream_.wait();
@@ -299,7 +315,16 @@ ItemOutcome CudaRun::outcome(std::int64_t b) {
   outcome.converged = item.converged != 0;
   const std::int64_t rows = plan_.problem.stop_rule.max_iter;
   if (history_.empty()) {
-    to_host(history_, engine_.state.history, engine_.state.batch * rows, stream_);
+    history_.resize(static_cast<std::size_t>(engine_.state.batch * rows));
+    for (std::size_t i = 0; i < items_.size(); ++i) {
+      if (items_[i].n_iter == 0) continue;
+      const auto at = static_cast<std::int64_t>(i) * rows;
+      check(cudaMemcpyAsync(history_.data() + at, engine_.state.history + at,
+                            static_cast<std::size_t>(items_[i].n_iter) * sizeof(HistoryRow),
+                            cudaMemcpyDeviceToHost, stream_.get()),
+            "cudaMemcpyAsync");
+    }
+    stream_.wait();
   }
   const HistoryRow* first = history_.data() + b * rows;
   for (const HistoryRow& row : std::span(first, static_cast<std::size_t>(item.n_iter))) {

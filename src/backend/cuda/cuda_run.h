@@ -60,6 +60,7 @@ class CudaRun : public Run {
   static constexpr int kAhead = 4;
 
   [[noreturn]] static void no_seeding();
+  void use(AssignKernel kernel);
   void upload(const MatrixView& points);
   void upload_weights();
   const std::vector<ItemState>& items();

@@ -35,8 +35,7 @@ __global__ void __launch_bounds__(kThreads)
   const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
   if (at >= static_cast<std::int64_t>(s.batch) * s.k) return;
   const int lane = threadIdx.x & 31;
-  const T* row =
-      row_of<T>(source, batch_stride, row_stride, at / s.k, rows ? rows[at] : at % s.k);
+  const T* row = row_of<T>(source, batch_stride, row_stride, at / s.k, rows ? rows[at] : at % s.k);
   double length = 1;
   if (normalize) {
     double largest = 0, sum = 0;
@@ -106,10 +105,10 @@ void Engine::reset() const {
   const FitState& s = state;
   const auto points = static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.n);
   check(cudaMemsetAsync(s.labels, 0xFF, points * sizeof(*s.labels), stream), "cudaMemsetAsync");
-  check(cudaMemsetAsync(s.bins, 0,
-                        static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.k) *
-                            sizeof(*s.bins),
-                        stream),
+  check(cudaMemsetAsync(
+            s.bins, 0,
+            static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.k) * sizeof(*s.bins),
+            stream),
         "cudaMemsetAsync");
   reset_items<<<blocks_for(s.batch), kThreads, 0, stream>>>(s);
   check(cudaGetLastError(), "reset_items");
@@ -143,6 +142,10 @@ void Engine::set_labels(const std::int32_t* labels) const {
 void Engine::assign(bool final_pass) const {
   if (final_pass) launch_publish_centroids(state, true, stream);
   launch_assign(kernel, state, device, final_pass, stream);
+  if (!guard_overflow || !state.half_norm_terms || state.dtype != DType::float16) return;
+  FitState overflown = state;
+  overflown.only_overflown = true;
+  launch_assign(AssignKernel::sm80, overflown, device, final_pass, stream);
 }
 
 void Engine::accumulate(bool final_pass) const {
@@ -165,8 +168,8 @@ void Engine::distances(std::int64_t item, std::int64_t first, std::int64_t count
   const std::int64_t pairs = count * (to_all ? state.k : 1);
   with_element_type(state.dtype, [&](auto element) {
     using T = decltype(element);
-    write_distances<T><<<blocks_for(8 * pairs), kThreads, 0, stream>>>(state, item, first, count,
-                                                                        to_all, out);
+    write_distances<T>
+        <<<blocks_for(8 * pairs), kThreads, 0, stream>>>(state, item, first, count, to_all, out);
   });
   check(cudaGetLastError(), "write_distances");
 }

@@ -50,9 +50,9 @@ void sort_by_label_async(const std::int32_t* labels, std::int64_t batch, std::in
     return;
   }
   if (workspace_size < needed) {
-    throw Error(ErrorCode::invalid_argument,
-                "sort_by_label: a workspace of " + std::to_string(workspace_size) + " bytes; " +
-                    std::to_string(needed) + " are needed");
+    throw Error(ErrorCode::invalid_argument, "sort_by_label: a workspace of " +
+                                                 std::to_string(workspace_size) + " bytes; " +
+                                                 std::to_string(needed) + " are needed");
   }
   make_keys<<<static_cast<unsigned>((points + kThreads - 1) / kThreads), kThreads, 0,
               static_cast<cudaStream_t>(stream)>>>(labels, n, n_clusters, points, keys, rows);

@@ -20,7 +20,7 @@ class Buffer {
     if constexpr (kPinned) {
       check(cudaMallocHost(&data_, bytes), "cudaMallocHost");
     } else {
-      check(cudaMalloc(&data_, bytes), "cudaMalloc");
+      check_allocation(cudaMalloc(&data_, bytes), bytes);
     }
   }
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}

@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(kThreads) sample_mean(const FitState s) {
   }
 }
 
-/// |x| of every row, eight lanes a row and in the CPU's order; rows whose squares overflow or vanish
-/// are scaled first.
+/// |x| of every row, eight lanes a row and in the CPU's order; rows whose squares overflow or
+/// vanish are scaled first.
 template <class T>
 __global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* out) {
   const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 8;
@@ -69,7 +69,8 @@ __global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* ou
   }
   if (lane != 0) return;
   out[at] = isfinite(length) ? length : 0;
-  if (isfinite(length) && sizeof(T) == 8) {  // lengths are not negative: their bits order as they do
+  if (isfinite(length) &&
+      sizeof(T) == 8) {  // lengths are not negative: their bits order as they do
     atomicMax(reinterpret_cast<unsigned long long*>(&s.items[at / s.n].largest),
               static_cast<unsigned long long>(__double_as_longlong(length)));
   }
@@ -108,8 +109,8 @@ using Extreme = std::conditional_t<sizeof(T) == 8, double, float>;
 /// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
 /// kPlain: neither weights nor unit rows.
 template <class T, int kWidth, bool kAligned, bool kPlain>
-__global__ void __launch_bounds__(kThreads) statistics(const FitState s,
-                                                       const StatisticsShape shape) {
+__global__ void __launch_bounds__(kThreads)
+    statistics(const FitState s, const StatisticsShape shape) {
   __shared__ double shared[kThreads];
   const int per_item = shape.blocks * shape.slices;
   const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
@@ -158,8 +159,8 @@ __global__ void __launch_bounds__(kThreads) statistics(const FitState s,
     }
   }
   if (!finite) s.items[b].bad_values = 1;
-  double* out = s.statistics +
-                (static_cast<std::int64_t>(b) * shape.blocks + block) * kStatistics * s.d;
+  double* out =
+      s.statistics + (static_cast<std::int64_t>(b) * shape.blocks + block) * kStatistics * s.d;
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) {
 #pragma unroll
@@ -178,8 +179,8 @@ __global__ void __launch_bounds__(kThreads) statistics(const FitState s,
 }
 
 /// The blocks' statistics of 32 features into those of block 0, in a fixed order.
-__global__ void __launch_bounds__(kThreads) combine_statistics(const FitState s, int blocks,
-                                                               int slices) {
+__global__ void __launch_bounds__(kThreads)
+    combine_statistics(const FitState s, int blocks, int slices) {
   constexpr int kTeams = kThreads / 32;
   __shared__ double shared[kTeams][32];
   const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + (threadIdx.x & 31);
@@ -266,8 +267,8 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) find_bad(const FitState s, std::int64_t b,
-                                                     unsigned long long* out) {
+__global__ void __launch_bounds__(kThreads)
+    find_bad(const FitState s, std::int64_t b, unsigned long long* out) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (i >= s.n) return;
   const T* row = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i);
@@ -278,8 +279,8 @@ __global__ void __launch_bounds__(kThreads) find_bad(const FitState s, std::int6
   }
 }
 
-/// Half the squared length of the sample mean: what half-norms have in common where the data lies far
-/// from the origin.
+/// Half the squared length of the sample mean: what half-norms have in common where the data lies
+/// far from the origin.
 __global__ void __launch_bounds__(32) norm_offset(const FitState s) {
   double sum = 0;
   for (int f = threadIdx.x; f < s.d; f += 32) {
@@ -324,8 +325,8 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
     shape.teams = kThreads / shape.lanes;
     shape.blocks = statistics_blocks(s.n);
     shape.rows = (s.n + shape.blocks - 1) / shape.blocks;
-    const auto grid = static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) *
-                                            shape.slices * s.batch);
+    const auto grid =
+        static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
     const auto launch = [&](auto aligned, auto plain) {
       statistics<T, kWidth, aligned.value, plain.value><<<grid, kThreads, 0, stream>>>(s, shape);
     };

@@ -1,9 +1,9 @@
 // assign in float64 on the ordinary units: the contract's labels for every dtype and metric. It is
 // the GPU's own oracle, and what exact precision runs until certified screening comes.
 //
-// A block takes 64 points and walks over tiles of 64 centroids; both lie in shared memory as float64,
-// a few features at a time. A thread has 4 x 4 scores in registers. Squared differences, not dot
-// products: what is near zero stays exact.
+// A block takes 64 points and walks over tiles of 64 centroids; both lie in shared memory as
+// float64, a few features at a time. A thread has 4 x 4 scores in registers. Squared differences,
+// not dot products: what is near zero stays exact.
 #include "backend/cuda/assign/assign.h"
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/element.cuh"
@@ -23,16 +23,16 @@ struct Candidate {
 };
 
 template <class T, class C, bool kEuclidean, int kFeatures>
-__global__ void __launch_bounds__(kThreads) assign_simt(const FitState s, int blocks,
-                                                        bool final_pass) {
+__global__ void __launch_bounds__(kThreads)
+    assign_simt(const FitState s, int blocks, bool final_pass) {
   constexpr int kPitch = kTile + 2;  // for transposing stores to spread over the banks
   __shared__ double points[kFeatures][kPitch], centroids[kFeatures][kPitch];
   const int b = blockIdx.x / blocks;
   if (!is_active(s.items[b], final_pass)) return;
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x % blocks) * kTile;
   const int x = threadIdx.x % 16, y = threadIdx.x / 16;
-  const C* all_centroids = static_cast<const C*>(s.centroids) +
-                           static_cast<std::int64_t>(b) * s.k * s.d;
+  const C* all_centroids =
+      static_cast<const C*>(s.centroids) + static_cast<std::int64_t>(b) * s.k * s.d;
   // Rows 4 y + r; columns 2 x, 2 x + 1, 32 + 2 x, 33 + 2 x: 16-byte loads without bank conflicts.
   Candidate best[4];
   for (int tile = 0; tile < s.k; tile += kTile) {
@@ -44,8 +44,8 @@ __global__ void __launch_bounds__(kThreads) assign_simt(const FitState s, int bl
         const bool feature = base + f < s.d;
         double point = 0, centroid = 0;
         if (feature && first + r < s.n) {
-          point = to_double(
-              row_of<T>(s.points, s.batch_stride, s.row_stride, b, first + r)[base + f]);
+          point =
+              to_double(row_of<T>(s.points, s.batch_stride, s.row_stride, b, first + r)[base + f]);
         }
         if (feature && tile + r < s.k) {
           centroid = static_cast<double>(

@@ -4,8 +4,8 @@
 // A block owns 128 or 256 points (kSets x 128) and keeps them in registers, as wgmma's A operand;
 // tiles of 128 centroids stream through a ring in shared memory, the points' tiles before them
 // through the same ring. Each of the two consuming warpgroups has two accumulator sets of 64 x 128:
-// while one is being multiplied, the other's scores run through the argmax. With kSets = 2 both sets
-// see the same centroid tile (two times 64 points); with kSets = 1 they see successive tiles.
+// while one is being multiplied, the other's scores run through the argmax. With kSets = 2 both
+// sets see the same centroid tile (two times 64 points); with kSets = 1 they see successive tiles.
 //
 // The n x k scores exist only in registers; a point's label is written once.
 #pragma once
@@ -25,9 +25,9 @@ struct Sm90Tile {
   static constexpr int kSteps = kSteps_, kSets = kSets_;
   static constexpr bool kBf16 = kBf16_;
   static constexpr int kBlockPoints = 128 * kSets;
-  static constexpr int kParts = (kSteps + 7) / 8;           // a stage holds up to 128 features
+  static constexpr int kParts = (kSteps + 7) / 8;  // a stage holds up to 128 features
   static constexpr int kStepsInStage = kSteps < 8 ? kSteps : 8;
-  static constexpr int kBoxes = (kStepsInStage + 3) / 4;    // of 64 features x 128 rows
+  static constexpr int kBoxes = (kStepsInStage + 3) / 4;  // of 64 features x 128 rows
   static constexpr int kBoxBytes = 128 * 128;
   static constexpr int kStageBytes = kBoxes * kBoxBytes + kHalfNormTileBytes;
   static constexpr int kSharedBytes = 227 * 1024, kBarrierBytes = 256, kAlignment = 1024;
@@ -64,8 +64,7 @@ __device__ __forceinline__ void produce(const CUtensorMap& points, const CUtenso
   const auto load = [&](const CUtensorMap& map, int part, int row, int item, const void* terms) {
     barrier_wait(ring.empty(at.stage), at.parity ^ 1);
     const int boxes = part == Tile::kParts - 1 ? Tile::kLastBoxes : Tile::kBoxes;
-    barrier_expect(ring.full(at.stage),
-                   boxes * Tile::kBoxBytes + (terms ? kHalfNormTileBytes : 0));
+    barrier_expect(ring.full(at.stage), boxes * Tile::kBoxBytes + (terms ? kHalfNormTileBytes : 0));
     for (int box = 0; box < boxes; ++box) {
       copy_box(ring.boxes(at.stage) + box * Tile::kBoxBytes, &map, ring.full(at.stage),
                part * 128 + box * 64, row, item);
@@ -85,9 +84,9 @@ __device__ __forceinline__ void produce(const CUtensorMap& points, const CUtenso
       }
     }
     for (int tile = 0; tile < args.tiles; ++tile) {
-      const auto* terms = static_cast<const std::uint16_t*>(s.half_norm_columns) +
-                          (static_cast<std::size_t>(item) * args.tiles + tile) *
-                              kHalfNormTileElements;
+      const auto* terms =
+          static_cast<const std::uint16_t*>(s.half_norm_columns) +
+          (static_cast<std::size_t>(item) * args.tiles + tile) * kHalfNormTileElements;
       for (int part = 0; part < Tile::kParts; ++part) {
         load(centroids, part, tile * 128, item, part == 0 ? terms : nullptr);
       }
@@ -194,7 +193,7 @@ struct Consumer {
   /// Both sets of points against every tile (kSets = 2, one part).
   __device__ __forceinline__ void score_two_sets(int tiles, int first_point_stage) {
     float acc0[64], acc1[64];
-    const auto start = [&](float (&acc)[64], int set, int stage) {
+    const auto start = [&](float(&acc)[64], int set, int stage) {
       pin(acc);
       wgmma_fence();
       multiply(acc, set, 0, stage);
@@ -230,7 +229,7 @@ struct Consumer {
   /// One set of points against two tiles at a time.
   __device__ __forceinline__ void score_one_set(int tiles, int first_point_stage) {
     float acc0[64], acc1[64];
-    const auto start = [&](float (&acc)[64]) {
+    const auto start = [&](float(&acc)[64]) {
       const int first = at.stage;
       pin(acc);
 #pragma unroll
@@ -243,7 +242,7 @@ struct Consumer {
       wgmma_commit();
       return first;
     };
-    const auto finish = [&](const float (&acc)[64], int tile, int stage) {
+    const auto finish = [&](const float(&acc)[64], int tile, int stage) {
       argmax(acc, rows[0], rows[1], tile);
       release_from<Tile::kParts>(stage);
     };

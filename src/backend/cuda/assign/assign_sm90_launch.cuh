@@ -24,14 +24,13 @@ void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device
   args.units_per_item = (s.n + Tile::kBlockPoints - 1) / Tile::kBlockPoints;
   args.units = args.units_per_item * s.batch;
   args.final_pass = final_pass;
-  const CUtensorMap points = tensor_map(Tile::kBf16, s.points, s.d, s.n, s.batch, s.row_stride,
-                                        s.batch_stride);
-  const CUtensorMap centroids =
-      tensor_map(Tile::kBf16, s.centroids16, s.d_padded, s.k, s.batch, s.d_padded,
-                 static_cast<std::int64_t>(s.k) * s.d_padded);
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             Tile::kSharedBytes),
-        "cudaFuncSetAttribute");
+  const CUtensorMap points =
+      tensor_map(Tile::kBf16, s.points, s.d, s.n, s.batch, s.row_stride, s.batch_stride);
+  const CUtensorMap centroids = tensor_map(Tile::kBf16, s.centroids16, s.d_padded, s.k, s.batch,
+                                           s.d_padded, static_cast<std::int64_t>(s.k) * s.d_padded);
+  check(
+      cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile::kSharedBytes),
+      "cudaFuncSetAttribute");
   const int grid = std::min(args.units, device.multiprocessors);
   kernel<<<static_cast<unsigned>(grid), 384, Tile::kSharedBytes, stream>>>(points, centroids, args);
   check(cudaGetLastError(), "assign_sm90");
@@ -43,7 +42,8 @@ template <bool kBf16>
 void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, bool final_pass,
                            cudaStream_t stream) {
   const int steps = (s.d + 15) / 16;
-  const bool many = static_cast<std::int64_t>((s.n + 255) / 256) * s.batch >= device.multiprocessors;
+  const bool many =
+      static_cast<std::int64_t>((s.n + 255) / 256) * s.batch >= device.multiprocessors;
   const auto launch = [&](auto tile) {
     using Tile = decltype(tile);
     launch_sm90_tile<Tile>(&assign_sm90_kernel<Tile>, s, device, final_pass, stream);

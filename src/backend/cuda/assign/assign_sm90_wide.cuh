@@ -1,12 +1,12 @@
-// assign for Hopper, 256 < D <= 768: too many features for registers, so that wgmma takes both operands
-// from shared memory.
+// assign for Hopper, 256 < D <= 768: too many features for registers, so that wgmma takes both
+// operands from shared memory.
 //
-// A block's 128 points stay in shared memory, in chunks of 64 features, while tiles of 128 centroids
-// stream past in the same chunks through what room is left: eight stages at D = 384, six at 512, two at
-// 768. Each of the two consuming warpgroups has 64 of the points and two accumulator sets of 64 x 128
-// for successive tiles: the scores of one run through the argmax under the first chunk of the next.
-// Half-norms are added there, in float32. As the last tile is done with a chunk of the points, that
-// chunk of the next block of points is already on its way.
+// A block's 128 points stay in shared memory, in chunks of 64 features, while tiles of 128
+// centroids stream past in the same chunks through what room is left: eight stages at D = 384, six
+// at 512, two at 768. Each of the two consuming warpgroups has 64 of the points and two accumulator
+// sets of 64 x 128 for successive tiles: the scores of one run through the argmax under the first
+// chunk of the next. Half-norms are added there, in float32. As the last tile is done with a chunk
+// of the points, that chunk of the next block of points is already on its way.
 #pragma once
 
 #include "backend/cuda/assign/sm90_parts.cuh"
@@ -52,8 +52,9 @@ struct WideLayout {
   }
 };
 
-__device__ __forceinline__ void produce_wide(const CUtensorMap& points, const CUtensorMap& centroids,
-                                             const Sm90Args& args, const WideLayout& at) {
+__device__ __forceinline__ void produce_wide(const CUtensorMap& points,
+                                             const CUtensorMap& centroids, const Sm90Args& args,
+                                             const WideLayout& at) {
   RingCursor ring;
   std::uint32_t points_parity = 1;  // the first time around everything is empty
   const auto load = [&](std::uint32_t to, const CUtensorMap& map, std::uint32_t full, int chunk,
@@ -110,8 +111,8 @@ struct WideConsumer {
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < 4; ++step) {
-      wgmma_m64n128<kBf16>(acc, swizzled_descriptor(a + 2 * step), swizzled_descriptor(b + 2 * step),
-                           chunk | step);
+      wgmma_m64n128<kBf16>(acc, swizzled_descriptor(a + 2 * step),
+                           swizzled_descriptor(b + 2 * step), chunk | step);
     }
     wgmma_commit();
     ring.advance(at.stages);
@@ -122,7 +123,8 @@ struct WideConsumer {
     release(at.empty(ring.stage >= back ? ring.stage - back : ring.stage - back + at.stages));
   }
 
-  __device__ __forceinline__ void argmax(const float (&acc)[64], const float* half_norms, int tile) {
+  __device__ __forceinline__ void argmax(const float (&acc)[64], const float* half_norms,
+                                         int tile) {
     const int base = tile * 128 + 2 * quarter;
 #pragma unroll
     for (int g = 0; g < 8; ++g) {
@@ -147,8 +149,8 @@ struct WideConsumer {
     }
   }
 
-  /// Multiplies a tile into `acc`, and under its first chunk takes the scores of the one before. The
-  /// pause in front is filled by the other warpgroup; ptxas must see `before` at rest.
+  /// Multiplies a tile into `acc`, and under its first chunk takes the scores of the one before.
+  /// The pause in front is filled by the other warpgroup; ptxas must see `before` at rest.
   __device__ __forceinline__ void tile_pass(float (&acc)[64], float (&before)[64],
                                             const float* half_norms, int tile) {
     wgmma_wait<0>();

@@ -1,14 +1,16 @@
 // Half-norms as one more step of the matrix product: score = x.c + sum over terms of scale x term,
-// with -|c|^2 / 2 split into 16-bit terms. It takes the addition, and the load, out of the epilogue.
+// with -|c|^2 / 2 split into 16-bit terms. It takes the addition, and the load, out of the
+// epilogue.
 //
 // float16 holds 11 bits down to 2^-24, so five terms with falling scales: what one leaves is below
 // its neighbour's reach, and a float32's 24 bits survive for any norm below 2^31 and for data down
-// to float16's smallest normal numbers. bfloat16 has float32's range: four terms of scale 1. What all
-// half-norms have in common, |mean|^2 / 2, is taken off first: it decides nothing, and data far from
-// the origin would have nothing but it.
+// to float16's smallest normal numbers. bfloat16 has float32's range: four terms of scale 1. What
+// all half-norms have in common, |mean|^2 / 2, is taken off first: it decides nothing, and data far
+// from the origin would have nothing but it.
 //
 // The terms of a tile of 128 centroids lie as wgmma's plain layout wants them, (16, 2, 8, 8): rows
-// of eight terms, eight centroids of one core matrix after another, terms 8-15 (zero) in the second.
+// of eight terms, eight centroids of one core matrix after another, terms 8-15 (zero) in the
+// second.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -23,14 +25,18 @@ namespace warpmeans::cuda {
 /// Beyond this a float16 term overflows; ItemState::norm_overflow says so.
 constexpr float kLargestFloat16HalfNorm = 32768.0f * 65504.0f;
 
-/// The scales as lane `quarter` (lane % 4) of a warp holds them in A's fragments: terms 2 q, 2 q + 1.
+/// The scales as lane `quarter` (lane % 4) of a warp holds them in A's fragments: terms 2 q, 2 q
+/// + 1.
 template <bool kBf16>
 __device__ __forceinline__ std::uint32_t half_norm_scales(int quarter) {
   if constexpr (kBf16) {
     return quarter < 2 ? 0x3F803F80u : 0u;  // 1, 1
   } else {
     // 2^15 = 0x7800, 2^4 = 0x4C00, 2^-7 = 0x2000, 2^-18 = 0x0040, 2^-24 = 0x0001
-    return quarter == 0 ? 0x4C007800u : quarter == 1 ? 0x00402000u : quarter == 2 ? 0x00000001u : 0u;
+    return quarter == 0   ? 0x4C007800u
+           : quarter == 1 ? 0x00402000u
+           : quarter == 2 ? 0x00000001u
+                          : 0u;
   }
 }
 

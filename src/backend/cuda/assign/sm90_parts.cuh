@@ -1,5 +1,5 @@
-// What the two Hopper kernels share: their arguments, the ring's cursor, the units they walk over, and
-// how labels leave.
+// What the two Hopper kernels share: their arguments, the ring's cursor, the units they walk over,
+// and how labels leave.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -13,11 +13,11 @@ namespace warpmeans::cuda {
 
 struct Sm90Args {
   FitState state;
-  int tiles = 0;              // of centroids
-  int units = 0;              // (item, block of points) pairs
+  int tiles = 0;  // of centroids
+  int units = 0;  // (item, block of points) pairs
   int units_per_item = 0;
   bool final_pass = false;
-  float one = 1.0f;           // for RunningArgmax::update
+  float one = 1.0f;  // for RunningArgmax::update
   int one_int = 1;
 };
 
@@ -35,17 +35,22 @@ struct RingCursor {
   }
 };
 
+/// Items whose half-norms the terms cannot hold are another kernel's.
+__device__ __forceinline__ bool works_on(const FitState& s, int item, bool final_pass) {
+  return is_active(s.items[item], final_pass) &&
+         !(s.half_norm_terms && s.items[item].norm_overflow);
+}
+
 /// The first unit of an active item from `unit` on, in this block's stride.
 __device__ __forceinline__ int active_unit(const Sm90Args& args, int unit) {
-  while (unit < args.units &&
-         !is_active(args.state.items[unit / args.units_per_item], args.final_pass)) {
+  while (unit < args.units && !works_on(args.state, unit / args.units_per_item, args.final_pass)) {
     unit += static_cast<int>(gridDim.x);
   }
   return unit;
 }
 
-/// Writes the labels of one unit of kSets x 128 points, and counts those that changed. Threads 128 to
-/// 383 consume; of a warp's 16 rows a quad of lanes has two of each set.
+/// Writes the labels of one unit of kSets x 128 points, and counts those that changed. Threads 128
+/// to 383 consume; of a warp's 16 rows a quad of lanes has two of each set.
 template <int kSets>
 __device__ __forceinline__ void write_labels(const FitState& s, int item, int first_row,
                                              const RunningArgmax (&rows)[2 * kSets]) {

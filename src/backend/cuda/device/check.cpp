@@ -14,4 +14,14 @@ void check(cudaError_t status, const char* what) {
               std::string("cuda: ") + what + ": " + cudaGetErrorString(status));
 }
 
+void check_allocation(cudaError_t status, std::size_t bytes) {
+  if (status != cudaErrorMemoryAllocation) return check(status, "cudaMalloc");
+  cudaGetLastError();
+  std::size_t free = 0, total = 0;
+  cudaMemGetInfo(&free, &total);
+  throw Error(ErrorCode::out_of_memory, "cuda: not enough device memory: " + std::to_string(bytes) +
+                                            " bytes wanted, " + std::to_string(free) + " of " +
+                                            std::to_string(total) + " free");
+}
+
 }  // namespace warpmeans::cuda

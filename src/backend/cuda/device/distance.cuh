@@ -1,5 +1,5 @@
-// The distance of a point to a centroid in float64, eight lanes a pair: the contract's definition, and
-// the CPU's operations one by one, so the same bits.
+// The distance of a point to a centroid in float64, eight lanes a pair: the contract's definition,
+// and the CPU's operations one by one, so the same bits.
 #pragma once
 
 #include "backend/cuda/device/element.cuh"

@@ -16,8 +16,8 @@ __device__ __forceinline__ double warp_max(double value) {
   return value;
 }
 
-/// Sum over eight neighbouring lanes, in the order of the CPU's EightSums: pairs four apart, then two,
-/// then one. All eight get it.
+/// Sum over eight neighbouring lanes, in the order of the CPU's EightSums: pairs four apart, then
+/// two, then one. All eight get it.
 __device__ __forceinline__ double eight_sum(double value) {
   const unsigned group = 0xFFu << (threadIdx.x & 24);
 #pragma unroll

@@ -14,7 +14,7 @@ namespace warpmeans::cuda {
 struct RunningArgmax {
   float best = -INFINITY;
   float first = -INFINITY, second = -INFINITY, third = -INFINITY;  // of the best group
-  int group = 0;  // its first column
+  int group = 0;                                                   // its first column
 
   /// Columns base + offset + {0, 1, 8, 9}. The ones are known only at run time: predicated
   /// multiply-adds by them stay on the FMA pipe, where predicated moves would become selects on the
@@ -30,8 +30,7 @@ struct RunningArgmax {
         "@p fma.rn.f32 %3, %7, %11, 0f00000000;\n"
         "@p fma.rn.f32 %4, %8, %11, 0f00000000;\n}"
         : "+f"(best), "+r"(group), "+f"(first), "+f"(second), "+f"(third)
-        : "f"(largest), "f"(v0), "f"(v1), "f"(v2), "r"(base), "r"(offset), "f"(one),
-          "r"(one_int));
+        : "f"(largest), "f"(v0), "f"(v1), "f"(v2), "r"(base), "r"(offset), "f"(one), "r"(one_int));
   }
 
   /// The column of the best score; the lowest among equals.

@@ -1,8 +1,9 @@
-// Warpgroup matrix multiply (wgmma) for sm_90a: D += A x B over k = 16 of 16-bit values, float32 sums.
+// Warpgroup matrix multiply (wgmma) for sm_90a: D += A x B over k = 16 of 16-bit values, float32
+// sums.
 //
-// The 64 x 128 accumulator is spread over the four warps: warp w has rows 16 w .. 16 w + 15; of them
-// lane l has rows l / 4 and l / 4 + 8, columns 8 j + 2 (l % 4) and the next, as
-// acc[4 j + {0, 1}] and acc[4 j + {2, 3}].
+// The 64 x 128 accumulator is spread over the four warps: warp w has rows 16 w .. 16 w + 15; of
+// them lane l has rows l / 4 and l / 4 + 8, columns 8 j + 2 (l % 4) and the next, as acc[4 j + {0,
+// 1}] and acc[4 j + {2, 3}].
 #pragma once
 
 #include <cstdint>
@@ -46,28 +47,29 @@ __device__ __forceinline__ std::uint64_t plain_descriptor(std::uint32_t address)
 }
 
 // The 64 accumulators of a thread as operands of one asm statement.
-#define WM_ACC8(i)                                                                       \
+#define WM_ACC8(i)                                                                      \
   "+f"(acc[i]), "+f"(acc[i + 1]), "+f"(acc[i + 2]), "+f"(acc[i + 3]), "+f"(acc[i + 4]), \
       "+f"(acc[i + 5]), "+f"(acc[i + 6]), "+f"(acc[i + 7])
-#define WM_ACC64                                                                              \
+#define WM_ACC64                                                                           \
   WM_ACC8(0), WM_ACC8(8), WM_ACC8(16), WM_ACC8(24), WM_ACC8(32), WM_ACC8(40), WM_ACC8(48), \
       WM_ACC8(56)
-#define WM_ACC64_NAMES          \
-  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+#define WM_ACC64_NAMES                                                               \
+  "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "          \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
   "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
   "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
 
-/// acc = (accumulate ? acc : 0) + A x B: A (64 x 16) from registers, B (128 x 16) from shared memory.
+/// acc = (accumulate ? acc : 0) + A x B: A (64 x 16) from registers, B (128 x 16) from shared
+/// memory.
 template <bool kBf16>
 __device__ __forceinline__ void wgmma_m64n128(float (&acc)[64], const std::uint32_t (&a)[4],
                                               std::uint64_t b, int accumulate) {
-#define WM_WGMMA_RS(type)                                                            \
-  asm volatile(                                                                      \
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"                                   \
+#define WM_WGMMA_RS(type)                                                             \
+  asm volatile(                                                                       \
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"                                    \
       "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " WM_ACC64_NAMES \
-      "{%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"                                  \
-      : WM_ACC64                                                                     \
+      "{%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"                                   \
+      : WM_ACC64                                                                      \
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate))
   if constexpr (kBf16) {
     WM_WGMMA_RS("bf16");
@@ -81,12 +83,12 @@ __device__ __forceinline__ void wgmma_m64n128(float (&acc)[64], const std::uint3
 template <bool kBf16>
 __device__ __forceinline__ void wgmma_m64n128(float (&acc)[64], std::uint64_t a, std::uint64_t b,
                                               int accumulate) {
-#define WM_WGMMA_SS(type)                                                            \
-  asm volatile(                                                                      \
-      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                   \
+#define WM_WGMMA_SS(type)                                                             \
+  asm volatile(                                                                       \
+      "{\n.reg .pred p;\nsetp.ne.b32 p, %66, 0;\n"                                    \
       "wgmma.mma_async.sync.aligned.m64n128k16.f32." type "." type " " WM_ACC64_NAMES \
-      "%64, %65, p, 1, 1, 0, 0;\n}\n"                                                \
-      : WM_ACC64                                                                     \
+      "%64, %65, p, 1, 1, 0, 0;\n}\n"                                                 \
+      : WM_ACC64                                                                      \
       : "l"(a), "l"(b), "r"(accumulate))
   if constexpr (kBf16) {
     WM_WGMMA_SS("bf16");

@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kThreads) means(const FitState s) {
   const int j = static_cast<int>(at % s.k), lane = threadIdx.x & 31;
   if (s.items[b].stop) return;
   const ClusterView cluster = view_cluster(s, b, j);
-  const bool cosine = !kPlain && s.metric == Metric::cosine, euclidean = s.metric == Metric::euclidean;
+  const bool cosine = !kPlain && s.metric == Metric::cosine,
+             euclidean = s.metric == Metric::euclidean;
   const bool no_points = s.counts[at] == 0, empty = is_empty(s, at);
   const double factor = cosine ? s.inv_norms[at] * s.scale : 1.0;
   const double length = cosine && !empty ? direction_length(s, cluster) : 1.0;

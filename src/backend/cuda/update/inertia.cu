@@ -12,8 +12,8 @@ constexpr int kThreads = 256;
 
 /// While an iteration ends, the labels belong to the centroids as they were; afterwards to these.
 template <class T>
-__global__ void __launch_bounds__(kThreads) block_inertia(const FitState s, int blocks,
-                                                          bool only_flagged) {
+__global__ void __launch_bounds__(kThreads)
+    block_inertia(const FitState s, int blocks, bool only_flagged) {
   __shared__ double distances[kSumBlock];
   const void* centroids = only_flagged ? s.previous_centroids : s.centroids;
   const std::int64_t all = static_cast<std::int64_t>(blocks) * s.batch;
@@ -38,8 +38,8 @@ __global__ void __launch_bounds__(kThreads) block_inertia(const FitState s, int 
   }
 }
 
-__global__ void __launch_bounds__(kThreads) whole_inertia(const FitState s, int blocks,
-                                                          bool only_flagged) {
+__global__ void __launch_bounds__(kThreads)
+    whole_inertia(const FitState s, int blocks, bool only_flagged) {
   __shared__ double part[kThreads];
   const int b = blockIdx.x;
   if (only_flagged && (s.items[b].stop || !s.items[b].needs_inertia)) return;
@@ -47,7 +47,8 @@ __global__ void __launch_bounds__(kThreads) whole_inertia(const FitState s, int 
   double total = 0;
   for (int first = 0; first < blocks; first += kThreads) {
     __syncthreads();
-    if (first + static_cast<int>(threadIdx.x) < blocks) part[threadIdx.x] = sums[first + threadIdx.x];
+    if (first + static_cast<int>(threadIdx.x) < blocks)
+      part[threadIdx.x] = sums[first + threadIdx.x];
     __syncthreads();
     for (int t = 0; t < min(kThreads, blocks - first); ++t) total += part[t];
   }

@@ -1,5 +1,5 @@
-// A cluster's mean from its integer sums, the operations of the CPU's write_mean one by one, so that
-// both give the same bits. Files that include this are compiled without fused multiply-adds.
+// A cluster's mean from its integer sums, the operations of the CPU's write_mean one by one, so
+// that both give the same bits. Files that include this are compiled without fused multiply-adds.
 #pragma once
 
 #include "backend/cuda/device/reduce.cuh"
@@ -8,10 +8,10 @@
 namespace warpmeans::cuda {
 
 struct ClusterView {
-  std::int64_t b, cluster;          // item, and (item, j) as one index
-  const std::int64_t* sums;         // (limbs, d)
-  double weight;                    // of its points
-  double inverse;                   // 1 / weight, rounded
+  std::int64_t b, cluster;   // item, and (item, j) as one index
+  const std::int64_t* sums;  // (limbs, d)
+  double weight;             // of its points
+  double inverse;            // 1 / weight, rounded
   double limb_unit;
 };
 
@@ -57,8 +57,8 @@ __device__ __forceinline__ double mean_value(const FitState& s, const ClusterVie
   const double worth = s.worth[c.b * s.d + f], centre = s.sum_centre[c.b * s.d + f];
   if (!kPlain && s.metric == Metric::cosine) return (high + low) * worth;
   if (kPlain || s.limbs == 1) {
-    // high / weight, correctly rounded (Markstein 1990): the rounded inverse gives a quotient within
-    // an ulp, and one step with its exact remainder rounds it right.
+    // high / weight, correctly rounded (Markstein 1990): the rounded inverse gives a quotient
+    // within an ulp, and one step with its exact remainder rounds it right.
     const double near = high * c.inverse;
     const double quotient = fma(fma(-near, c.weight, high), c.inverse, near);
     return centre + quotient * worth;

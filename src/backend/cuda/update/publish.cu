@@ -47,20 +47,20 @@ __global__ void __launch_bounds__(kThreads) publish(const FitState s, bool final
     }
     sum = warp_sum(sum);
     if (lane != 0) return;
-    float half_norm = s.metric == Metric::euclidean
-                          ? static_cast<float>(s.norm_offset[b] - 0.5 * sum)
-                          : 0.0f;
+    float half_norm =
+        s.metric == Metric::euclidean ? static_cast<float>(s.norm_offset[b] - 0.5 * sum) : 0.0f;
     if (padding) half_norm = -INFINITY;
     constexpr bool kBf16 = Element<T>::kScale != 0x1p1008;
     s.half_norms[b * s.k_padded + j] = half_norm;
     if (!s.half_norm_terms) return;
-    if (!padding && (kBf16 ? !isfinite(half_norm) : !(fabsf(half_norm) <= kLargestFloat16HalfNorm))) {
+    if (!padding &&
+        (kBf16 ? !isfinite(half_norm) : !(fabsf(half_norm) <= kLargestFloat16HalfNorm))) {
       s.items[b].norm_overflow = 1;
     }
-    write_half_norm_terms<kBf16>(static_cast<std::uint16_t*>(s.half_norm_columns) +
-                                     (b * (s.k_padded / kCentroidTile) + j / kCentroidTile) *
-                                         kHalfNormTileElements,
-                                 j % kCentroidTile, half_norm);
+    write_half_norm_terms<kBf16>(
+        static_cast<std::uint16_t*>(s.half_norm_columns) +
+            (b * (s.k_padded / kCentroidTile) + j / kCentroidTile) * kHalfNormTileElements,
+        j % kCentroidTile, half_norm);
   }
 }
 

@@ -67,8 +67,8 @@ __device__ __forceinline__ void add(std::int64_t* to, long long value) {
 /// Bit of an entry of the sort: the row is taken from the cluster.
 constexpr std::int32_t kTakenAway = static_cast<std::int32_t>(0x80000000u);
 
-/// Do the sums of this item start afresh, or take only what changed? Where the count lives. A change
-/// is two entries, so that either way costs at most n.
+/// Do the sums of this item start afresh, or take only what changed? Where the count lives. A
+/// change is two entries, so that either way costs at most n.
 __device__ __forceinline__ bool sums_afresh(const FitState& s, const ItemState& item) {
   return static_cast<std::int64_t>(item.changed) * 2 > s.n;
 }

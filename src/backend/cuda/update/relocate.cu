@@ -1,6 +1,6 @@
 // Empty clusters take the points farthest from their centroids (docs/contract.md has the rule):
-// farthest first, lowest row among equals, and no cluster emptied for it. It is rare, so it costs no
-// memory: a maximum a block of rows, and after each pick only that block is looked at again.
+// farthest first, lowest row among equals, and no cluster emptied for it. It is rare, so it costs
+// no memory: a maximum a block of rows, and after each pick only that block is looked at again.
 #include <algorithm>
 
 #include "backend/cuda/device/check.h"
@@ -31,7 +31,8 @@ __device__ __forceinline__ bool relocates(const FitState& s, int b) {
 
 /// The farthest candidate of a block of rows; thread 0 has it.
 template <class T>
-__device__ __forceinline__ Farthest farthest_of_block(const FitState& s, std::int64_t b, std::int64_t block) {
+__device__ __forceinline__ Farthest farthest_of_block(const FitState& s, std::int64_t b,
+                                                      std::int64_t block) {
   __shared__ Farthest shared[kGroups];
   const std::int64_t first = block * kSumBlock, end = min(first + kSumBlock, std::int64_t{s.n});
   const double floor = s.metric == Metric::cosine ? 1e-12 : 0;
@@ -91,7 +92,8 @@ __global__ void __launch_bounds__(kThreads) find_farthest(const FitState s, int 
 
 /// Adds (sign 1) or takes (-1) a point's integers to its cluster's sums; a whole block.
 template <class T>
-__device__ __forceinline__ void move_point(const FitState& s, std::int64_t b, std::int64_t i, int sign) {
+__device__ __forceinline__ void move_point(const FitState& s, std::int64_t b, std::int64_t i,
+                                           int sign) {
   const std::int64_t cluster = b * s.k + s.labels[b * s.n + i];
   const double limb_scale = exp2(static_cast<double>(s.value_bits));
   const PointScale scale = point_scale(s, b, i);

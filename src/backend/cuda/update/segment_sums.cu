@@ -1,6 +1,6 @@
 // Sums over the sorted entries. A team of lanes takes a segment of them, adds their integers in
-// registers, and adds its sums to the cluster's where the cluster changes: as many atomic additions as
-// segments and clusters, however skewed the clusters are.
+// registers, and adds its sums to the cluster's where the cluster changes: as many atomic additions
+// as segments and clusters, however skewed the clusters are.
 #include <algorithm>
 
 #include "backend/cuda/device/check.h"
@@ -13,13 +13,13 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kBatch = 4;  // rows asked for together
 
-/// Rows on their way to a thread: each thread has slots of its own in shared memory for its features of
-/// the next rows, filled by asynchronous copies, so that far more bytes are in flight than registers
-/// hold; the rows lie anywhere in memory.
+/// Rows on their way to a thread: each thread has slots of its own in shared memory for its
+/// features of the next rows, filled by asynchronous copies, so that far more bytes are in flight
+/// than registers hold; the rows lie anywhere in memory.
 template <class T, int kWidth, bool kAligned>
 struct RowQueue {
   static constexpr int kBytes = static_cast<int>(sizeof(T)) * kWidth;
-  static constexpr int kBatches = kBytes > 8 ? 3 : 5;  // one of them being worked on
+  static constexpr int kBatches = 5;  // one of them being worked on
   static constexpr int kSharedBytes = kBatches * kBatch * kThreads * kBytes;
   char* slots;
 
@@ -52,11 +52,11 @@ struct RowQueue {
 };
 
 struct SegmentShape {
-  int lanes;            // of a team: a power of two
-  int rows;             // of a segment
-  int teams;            // in a block
-  int blocks;           // of an item, for one slice of features
-  int slices;           // of lanes x kWidth features
+  int lanes;   // of a team: a power of two
+  int rows;    // of a segment
+  int teams;   // in a block
+  int blocks;  // of an item, for one slice of features
+  int slices;  // of lanes x kWidth features
 };
 
 template <class T, int kWidth, int kLimbs, bool kAligned>
@@ -111,7 +111,7 @@ struct Segment {
     const double limb_scale = exp2(static_cast<double>(s.value_bits));
     // Of the batch to be pushed next, asked for one batch ahead; and of the one worked on.
     std::int32_t ahead[kBatch], entry[kBatch];
-    const auto find = [&](std::int32_t (&to)[kBatch], int p) {
+    const auto find = [&](std::int32_t(&to)[kBatch], int p) {
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) to[u] = entries[min(p + u, end - 1)];
     };
@@ -198,7 +198,7 @@ struct Segment {
 template <class T, int kWidth, int kLimbs, bool kAligned>
 __global__ void __launch_bounds__(kThreads, 2)
     segment_sums(const __grid_constant__ FitState s, const SegmentShape shape, bool final_pass) {
-  __shared__ __align__(16) char slots[RowQueue<T, kWidth, kAligned>::kSharedBytes];
+  extern __shared__ __align__(16) char slots[];  // RowQueue::kSharedBytes
   const int per_item = shape.blocks * shape.slices;
   const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
   const ItemState& item = s.items[b];
@@ -222,7 +222,8 @@ __global__ void __launch_bounds__(kThreads, 2)
 
 template <class T, int kLimbs>
 void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaStream_t stream) {
-  // Wide, so that finding a row costs little beside adding it; float64 constants take the registers.
+  // Wide, so that finding a row costs little beside adding it; float64 constants take the
+  // registers.
   constexpr int kWidth = kLimbs == 1 && sizeof(T) <= 2 ? 8 : kPackWidth<T>;
   const bool aligned = packs_are_aligned<T, kWidth>(s);
   SegmentShape shape;
@@ -237,13 +238,14 @@ void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaSt
   shape.rows = static_cast<int>(std::clamp<std::int64_t>(points / wanted, 16, 128));
   const std::int64_t per_block = static_cast<std::int64_t>(shape.rows) * shape.teams;
   shape.blocks = static_cast<int>((s.n + per_block - 1) / per_block);
-  const auto grid = static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices *
-                                          s.batch);
-  if (aligned) {
-    segment_sums<T, kWidth, kLimbs, true><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
-  } else {
-    segment_sums<T, kWidth, kLimbs, false><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
-  }
+  const auto grid =
+      static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
+  const auto kernel =
+      aligned ? segment_sums<T, kWidth, kLimbs, true> : segment_sums<T, kWidth, kLimbs, false>;
+  constexpr int kSharedBytes = RowQueue<T, kWidth, true>::kSharedBytes;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes),
+        "segment_sums shared memory");
+  kernel<<<grid, kThreads, kSharedBytes, stream>>>(s, shape, final_pass);
   check(cudaGetLastError(), "segment_sums");
 }
 

@@ -1,11 +1,11 @@
-// Counting sort of what the sums have to take in, by cluster: K is known, so no radix sort. Histogram,
-// scan, scatter.
+// Counting sort of what the sums have to take in, by cluster: K is known, so no radix sort.
+// Histogram, scan, scatter.
 //
 // An entry is a row to be added to a cluster, or (sign bit set) taken from it. Where most labels
-// changed, every point is an entry of its cluster and the sums start afresh; where fewer than half did,
-// each of those is one entry of its new cluster and one of its old. Either way at most n entries, and
-// the count of changes decides, on the device. Which of two entries of a cluster comes first depends on
-// who is faster; integer sums do not care.
+// changed, every point is an entry of its cluster and the sums start afresh; where fewer than half
+// did, each of those is one entry of its new cluster and one of its old. Either way at most n
+// entries, and the count of changes decides, on the device. Which of two entries of a cluster comes
+// first depends on who is faster; integer sums do not care.
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/update/quantize.cuh"
 #include "backend/cuda/update/update.h"
@@ -14,7 +14,7 @@ namespace warpmeans::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kLabels = 8;                 // of a thread, in registers
+constexpr int kLabels = 8;  // of a thread, in registers
 constexpr int kBlockRows = kThreads * kLabels;
 constexpr int kMostBins = 12 * 1024 - 64;  // 48 KiB of shared memory
 
@@ -34,8 +34,8 @@ __device__ __forceinline__ int aggregated_add(std::int32_t* bins, int key, bool 
   return base + __popc(peers & ((1u << lane) - 1));
 }
 
-/// This thread's share of a block of rows: the cluster that a row comes to, -1 if to none, and the one
-/// that it leaves.
+/// This thread's share of a block of rows: the cluster that a row comes to, -1 if to none, and the
+/// one that it leaves.
 struct Moves {
   int to[kLabels], from[kLabels];
 
@@ -55,8 +55,8 @@ struct Moves {
 };
 
 /// Also clears the sums that start afresh, of which each block takes a share.
-__global__ void __launch_bounds__(kThreads) histogram(const FitState s, int blocks, bool shared_bins,
-                                                      bool final_pass) {
+__global__ void __launch_bounds__(kThreads)
+    histogram(const FitState s, int blocks, bool shared_bins, bool final_pass) {
   extern __shared__ std::int32_t bins[];
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
@@ -132,8 +132,8 @@ __global__ void __launch_bounds__(1024) scan(const FitState s, bool final_pass) 
   if (thread == 0) offsets[s.k] = warp_sums[31];
 }
 
-__global__ void __launch_bounds__(kThreads) scatter(const FitState s, int blocks, bool shared_bins,
-                                                    bool final_pass) {
+__global__ void __launch_bounds__(kThreads)
+    scatter(const FitState s, int blocks, bool shared_bins, bool final_pass) {
   extern __shared__ std::int32_t bins[];
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
@@ -143,7 +143,9 @@ __global__ void __launch_bounds__(kThreads) scatter(const FitState s, int blocks
   std::int32_t* cursors = s.cursors + static_cast<std::int64_t>(b) * s.k;
   Moves moves;
   moves.load(s, b, first, afresh);
-  const auto row = [&](int q) { return static_cast<std::int32_t>(first + threadIdx.x + q * kThreads); };
+  const auto row = [&](int q) {
+    return static_cast<std::int32_t>(first + threadIdx.x + q * kThreads);
+  };
   if (!shared_bins) {
 #pragma unroll
     for (int q = 0; q < kLabels; ++q) {
