@@ -242,7 +242,7 @@ TEST_F(CudaApiTest, BadDataIsFlaggedAndNamed) {
   EXPECT_EQ(f.bad.read<std::uint8_t>(), (std::vector<std::uint8_t>{0, 1}));
 }
 
-TEST_F(CudaApiTest, NormsBeyondFloat16TermsAreServedAllTheSame) {
+TEST_F(CudaApiTest, NormsBeyondFloat16Terms) {
   Points points = some_points(2, 300, 64, DType::float16);
   const std::uint16_t far = 0x7BFF;  // 65504, in one row of the second item: a half-norm of 1e11
   for (std::size_t f = 0; f < 64; ++f) {
@@ -255,9 +255,7 @@ TEST_F(CudaApiTest, NormsBeyondFloat16TermsAreServedAllTheSame) {
   const OnDevice workspace(bytes);
   cuda::fit_async(f.view, f.options, f.outputs(), workspace.as<void>(), bytes, nullptr);
   ASSERT_CUDA(cudaDeviceSynchronize());
-  const auto labels = f.labels.read<std::int32_t>();
-  EXPECT_TRUE(std::equal(labels.begin() + 300, labels.end(), want.labels.begin() + 300));
-  EXPECT_EQ(f.bad.read<std::uint8_t>(), (std::vector<std::uint8_t>{0, 0}));
+  EXPECT_EQ(f.bad.read<std::uint8_t>(), (std::vector<std::uint8_t>{0, 1})) << "said, not served";
 }
 
 TEST_F(CudaApiTest, RefusalsSayWhy) {

@@ -27,7 +27,7 @@ struct FitOutputs {
   double* inertia = nullptr;       ///< (batch,) of these labels with these centroids
   std::int32_t* n_iter = nullptr;  ///< (batch,)
   std::uint8_t* converged = nullptr;  ///< (batch,)
-  std::uint8_t* bad = nullptr;        ///< (batch,) 1 where the points hold NaN or Inf: no result
+  std::uint8_t* bad = nullptr;  ///< (batch,) 1: no result; NaN, Inf, or beyond float16's reach
 };
 
 /// Bytes of workspace that fit_async, assign_async and update_async need for these points and
@@ -44,7 +44,7 @@ WM_EXPORT void fit_async(const MatrixView& points, const KMeansOptions& options,
                          void* stream, std::string_view kernel = {});
 
 /// Enqueues labels (batch, n) of the nearest of `centroids` ((k, d) or (batch, k, d), device
-/// memory). options: metric, precision, n_clusters.
+/// memory). options: metric, precision, n_clusters. docs/precision.md has float16's reach.
 WM_EXPORT void assign_async(const MatrixView& points, const MatrixView& centroids,
                             const KMeansOptions& options, std::int32_t* labels, void* workspace,
                             std::size_t workspace_size, void* stream, std::string_view kernel = {});

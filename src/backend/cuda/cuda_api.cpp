@@ -59,7 +59,6 @@ Engine engine_for(const char* who, const MatrixView& points, const KMeansOptions
   engine.state = lay_out(plan, true, true, workspace, needed);
   engine.device = device;
   engine.use(choose_assign(plan.problem, device, kernel));
-  engine.guard_overflow = kernel.empty();
   engine.stream = static_cast<cudaStream_t>(stream);
   FitState& s = engine.state;
   s.points = points.data;
@@ -145,7 +144,7 @@ void fit_async(const MatrixView& points, const KMeansOptions& options, const Fit
   engine.accumulate(true);
   engine.end_final_pass();
   if (outputs.inertia) engine.measure_inertia();
-  write_outputs(engine.state, outputs, !engine.guard_overflow, engine.stream);
+  write_outputs(engine.state, outputs, engine.stream);
 }
 
 void assign_async(const MatrixView& points, const MatrixView& centroids,
@@ -194,7 +193,7 @@ void update_async(const MatrixView& points, const std::int32_t* labels,
   engine.finish_means();
   FitOutputs outputs;
   outputs.counts = counts;
-  write_outputs(s, outputs, false, engine.stream);
+  write_outputs(s, outputs, engine.stream);
 }
 
 }  // namespace warpmeans::cuda

@@ -142,10 +142,6 @@ void Engine::set_labels(const std::int32_t* labels) const {
 void Engine::assign(bool final_pass) const {
   if (final_pass) launch_publish_centroids(state, true, stream);
   launch_assign(kernel, state, device, final_pass, stream);
-  if (!guard_overflow || !state.half_norm_terms || state.dtype != DType::float16) return;
-  FitState overflown = state;
-  overflown.only_overflown = true;
-  launch_assign(AssignKernel::sm80, overflown, device, final_pass, stream);
 }
 
 void Engine::accumulate(bool final_pass) const {

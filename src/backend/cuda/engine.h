@@ -17,8 +17,6 @@ struct Engine {
   DeviceSpec device;
   AssignKernel kernel = AssignKernel::simt;
   cudaStream_t stream = nullptr;
-  /// Nobody has looked whether half-norms pass float16 terms' reach: assign serves such items too.
-  bool guard_overflow = false;
 
   void use(AssignKernel chosen) {
     kernel = chosen;

@@ -91,7 +91,6 @@ struct FitState {
   float* half_norms;         // (B, k_padded) -|c|^2 / 2, -Inf where padded
   void* half_norm_columns;   // (B, k_padded / 128, 2048) of the 16-bit type; see half_norms.cuh
   bool half_norm_terms;      // are they wanted?
-  bool only_overflown;       // this assign is for items whose half-norms passed the terms' reach
 
   // ---- labels and sums
   std::int32_t* labels;       // (B, N)

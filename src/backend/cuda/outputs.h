@@ -9,8 +9,6 @@
 
 namespace warpmeans::cuda {
 
-/// flag_overflow: half-norms beyond what float16 terms hold make an item `bad`.
-void write_outputs(const FitState& state, const FitOutputs& outputs, bool flag_overflow,
-                   cudaStream_t stream);
+void write_outputs(const FitState& state, const FitOutputs& outputs, cudaStream_t stream);
 
 }  // namespace warpmeans::cuda

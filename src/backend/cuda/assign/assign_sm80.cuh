@@ -243,7 +243,6 @@ __global__ void __launch_bounds__(sm80::kThreads, 2)
   if (flat >= static_cast<std::int64_t>(item_tiles) * state.batch) return;
   const auto item = static_cast<std::int32_t>(flat / item_tiles);
   if (!is_active(state.items[item], final_pass)) return;
-  if (state.only_overflown && !state.items[item].norm_overflow) return;
   const int first_point = static_cast<int>(flat % item_tiles) * kPointTile;
   const Copier<kAligned> copier(state, item, first_point);
 

@@ -35,15 +35,10 @@ struct RingCursor {
   }
 };
 
-/// Items whose half-norms the terms cannot hold are another kernel's.
-__device__ __forceinline__ bool works_on(const FitState& s, int item, bool final_pass) {
-  return is_active(s.items[item], final_pass) &&
-         !(s.half_norm_terms && s.items[item].norm_overflow);
-}
-
 /// The first unit of an active item from `unit` on, in this block's stride.
 __device__ __forceinline__ int active_unit(const Sm90Args& args, int unit) {
-  while (unit < args.units && !works_on(args.state, unit / args.units_per_item, args.final_pass)) {
+  while (unit < args.units &&
+         !is_active(args.state.items[unit / args.units_per_item], args.final_pass)) {
     unit += static_cast<int>(gridDim.x);
   }
   return unit;

@@ -19,7 +19,7 @@ constexpr int kBatch = 4;  // rows asked for together
 template <class T, int kWidth, bool kAligned>
 struct RowQueue {
   static constexpr int kBytes = static_cast<int>(sizeof(T)) * kWidth;
-  static constexpr int kBatches = 5;  // one of them being worked on
+  static constexpr int kBatches = kBytes > 8 ? 3 : 5;  // one of them being worked on
   static constexpr int kSharedBytes = kBatches * kBatch * kThreads * kBytes;
   char* slots;
 
@@ -198,7 +198,7 @@ struct Segment {
 template <class T, int kWidth, int kLimbs, bool kAligned>
 __global__ void __launch_bounds__(kThreads, 2)
     segment_sums(const __grid_constant__ FitState s, const SegmentShape shape, bool final_pass) {
-  extern __shared__ __align__(16) char slots[];  // RowQueue::kSharedBytes
+  __shared__ __align__(16) char slots[RowQueue<T, kWidth, kAligned>::kSharedBytes];
   const int per_item = shape.blocks * shape.slices;
   const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
   const ItemState& item = s.items[b];
@@ -240,12 +240,11 @@ void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaSt
   shape.blocks = static_cast<int>((s.n + per_block - 1) / per_block);
   const auto grid =
       static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
-  const auto kernel =
-      aligned ? segment_sums<T, kWidth, kLimbs, true> : segment_sums<T, kWidth, kLimbs, false>;
-  constexpr int kSharedBytes = RowQueue<T, kWidth, true>::kSharedBytes;
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes),
-        "segment_sums shared memory");
-  kernel<<<grid, kThreads, kSharedBytes, stream>>>(s, shape, final_pass);
+  if (aligned) {
+    segment_sums<T, kWidth, kLimbs, true><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
+  } else {
+    segment_sums<T, kWidth, kLimbs, false><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
+  }
   check(cudaGetLastError(), "segment_sums");
 }
 
