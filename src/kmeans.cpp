@@ -52,7 +52,7 @@ class Fit {
         execution_(execution),
         backend_(choose_backend(points, execution)),
         weights_(load_weights("fit", options.weights, points)),
-        plan_(backend_.plan(problem(), execution)),
+        plan_(backend_.plan(fit_problem(points, options), execution)),
         progress_(options) {}
 
   KMeansResult run() {
@@ -68,23 +68,6 @@ class Fit {
   }
 
  private:
-  Problem problem() const {
-    Problem p;
-    p.batch = points_.batch;
-    p.n_samples = points_.rows;
-    p.n_features = points_.cols;
-    p.n_clusters = options_.n_clusters;
-    p.dtype = points_.dtype;
-    p.metric = options_.metric;
-    p.empty_clusters = options_.empty_clusters;
-    p.weighted = !weights_.empty();
-    p.precision = options_.precision;
-    p.points_device = points_.device;
-    p.row_alignment = row_alignment(points_);
-    p.stop_rule = {options_.tol, options_.fixed_iterations, options_.max_iter};
-    return p;
-  }
-
   void allocate() {
     const auto batch = static_cast<std::size_t>(points_.batch);
     result_.labels.resize(batch * static_cast<std::size_t>(points_.rows));
@@ -131,7 +114,7 @@ class Fit {
     Execution on_cpu = execution_;
     on_cpu.device = {DeviceKind::cpu, 0};
     on_cpu.kernel.clear();
-    Problem single = problem();
+    Problem single = fit_problem(points_, options_);
     single.batch = 1;
     single.precision = Precision::exact;  // seeding is exact whatever assigns
     const Plan plan = cpu_backend().plan(single, on_cpu);

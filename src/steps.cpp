@@ -15,19 +15,13 @@ namespace warpmeans {
 namespace {
 
 Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric metric) {
-  Problem p;
-  p.batch = points.batch;
-  p.n_samples = points.rows;
-  p.n_features = points.cols;
-  p.n_clusters = n_clusters;
-  p.dtype = points.dtype;
-  p.points_device = points.device;
-  p.row_alignment = row_alignment(points);
-  p.metric = metric;
-  p.empty_clusters = EmptyClusters::keep;
-  p.stop_rule.tol = 0;
-  p.stop_rule.max_iter = 1;
-  return p;
+  KMeansOptions options;
+  options.n_clusters = n_clusters;
+  options.metric = metric;
+  options.empty_clusters = EmptyClusters::keep;
+  options.tol = 0;
+  options.max_iter = 1;
+  return fit_problem(points, options);
 }
 
 /// Calls body(run, source, items) with labels of all points of those items assigned.

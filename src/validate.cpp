@@ -183,6 +183,23 @@ std::int64_t row_alignment(const MatrixView& points) {
   return alignment;
 }
 
+Problem fit_problem(const MatrixView& points, const KMeansOptions& options) {
+  Problem p;
+  p.batch = points.batch;
+  p.n_samples = points.rows;
+  p.n_features = points.cols;
+  p.n_clusters = options.n_clusters;
+  p.dtype = points.dtype;
+  p.metric = options.metric;
+  p.empty_clusters = options.empty_clusters;
+  p.weighted = options.weights.data != nullptr;
+  p.precision = options.precision;
+  p.points_device = points.device;
+  p.row_alignment = row_alignment(points);
+  p.stop_rule = {options.tol, options.fixed_iterations, options.max_iter};
+  return p;
+}
+
 const Backend& choose_backend(const MatrixView& points, const Execution& execution) {
   const bool on_cuda =
       execution.device.kind == DeviceKind::cuda ||

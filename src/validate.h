@@ -29,6 +29,9 @@ const double* weights_of_item(const std::vector<double>& weights, const MatrixVi
 /// Bytes, a power of two to 16, that every row starts at a multiple of.
 std::int64_t row_alignment(const MatrixView& points);
 
+/// What a fit with these options asks of a backend.
+Problem fit_problem(const MatrixView& points, const KMeansOptions& options);
+
 const Backend& choose_backend(const MatrixView& points, const Execution& execution);
 
 /// Runs `call`, turning std::bad_alloc into Error(out_of_memory) with the bytes of the plan.

@@ -23,19 +23,7 @@ void require_on_device(const char* who, const char* what, const MatrixView& view
 
 Plan plan_for(const MatrixView& points, const KMeansOptions& options, const DeviceSpec& device,
               std::string_view kernel) {
-  Problem p;
-  p.batch = points.batch;
-  p.n_samples = points.rows;
-  p.n_features = points.cols;
-  p.n_clusters = options.n_clusters;
-  p.dtype = points.dtype;
-  p.metric = options.metric;
-  p.empty_clusters = options.empty_clusters;
-  p.weighted = options.weights.data != nullptr;
-  p.precision = options.precision;
-  p.stop_rule = {options.tol, options.fixed_iterations, options.max_iter};
-  p.points_device = points.device;
-  p.row_alignment = row_alignment(points);
+  const Problem p = fit_problem(points, options);
   require_sizes(p);
   return make_plan(p, choose_assign(p, device, kernel));
 }
