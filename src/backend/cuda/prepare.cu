@@ -19,24 +19,29 @@ __device__ double unit_for(double value, int bits) {
   return ldexp(1.0, min(1000, max(-1000, bits - 1 - ilogb(value))));
 }
 
-/// A point to take variances about, near the mean; it need not be exact.
+/// A point to take variances about, near the mean; it need not be exact. A block takes 32 features.
 template <class T>
-__global__ void __launch_bounds__(kThreads) sample_mean(const FitState s) {
-  const int b = blockIdx.x;
+__global__ void __launch_bounds__(kThreads) sample_mean(const FitState s, int slices) {
+  constexpr int kTeams = kThreads / 32;
+  __shared__ double shared[kTeams][32];
+  const int lane = static_cast<int>(threadIdx.x) & 31, team = static_cast<int>(threadIdx.x) / 32;
+  const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + lane;
   const int step = max(1, s.n / kSampleRows), rows = (s.n + step - 1) / step;
-  for (int f = threadIdx.x; f < s.d; f += kThreads) {
-    double sum = 0;
+  double sum = 0;
 #pragma unroll 8
-    for (int r = 0; r < rows; ++r) {
-      const std::int64_t i = static_cast<std::int64_t>(r) * step;
-      const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];
-      if (is_finite(x)) sum += to_double(x) / point_scale(s, b, i).length;
-    }
-    sum /= rows;
-    if (sizeof(T) == 1 && s.metric != Metric::cosine) sum = rint(sum);
-    s.sample_mean[static_cast<std::int64_t>(b) * s.d + f] =
-        sizeof(T) == 8 ? sum : static_cast<double>(static_cast<float>(sum));
+  for (int r = team; f < s.d && r < rows; r += kTeams) {
+    const std::int64_t i = static_cast<std::int64_t>(r) * step;
+    const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];
+    if (is_finite(x)) sum += to_double(x) / point_scale(s, b, i).length;
   }
+  shared[team][lane] = sum;
+  __syncthreads();
+  if (team != 0 || f >= s.d) return;
+  for (int t = 1; t < kTeams; ++t) sum += shared[t][lane];
+  sum /= rows;
+  if (sizeof(T) == 1 && s.metric != Metric::cosine) sum = rint(sum);
+  s.sample_mean[static_cast<std::int64_t>(b) * s.d + f] =
+      sizeof(T) == 8 ? sum : static_cast<double>(static_cast<float>(sum));
 }
 
 /// |x| of every row, eight lanes a row and in the CPU's order; rows whose squares overflow or
@@ -102,14 +107,81 @@ struct StatisticsShape {
   std::int64_t rows;                 // of a block
 };
 
-/// Least and largest as the points' own type holds them, at full speed.
-template <class T>
-using Extreme = std::conditional_t<sizeof(T) == 8, double, float>;
+/// Least and largest of a lane's features, and whether all values are finite. kPlain: of the values
+/// as their own type holds them, else of what they are scaled to.
+template <class T, int kWidth, bool kPlain>
+struct Ranges {
+  using E = std::conditional_t<kPlain && sizeof(T) < 8, float, double>;
+  E smallest[kWidth], biggest[kWidth];
+  bool all_finite = true;
+
+  __device__ __forceinline__ Ranges() {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      smallest[i] = static_cast<E>(infinity());
+      biggest[i] = static_cast<E>(-infinity());
+    }
+  }
+  template <class Values>
+  __device__ __forceinline__ void add(const Values& pack, double length) {
+#pragma unroll
+    for (int i = 0; i < kWidth; ++i) {
+      all_finite = all_finite && is_finite(pack.values[i]);
+      E value;
+      if constexpr (kPlain) {
+        value = static_cast<E>(pack.values[i]);
+      } else {
+        value = to_double(pack.values[i]) / length;
+      }
+      smallest[i] = min(smallest[i], value);
+      biggest[i] = max(biggest[i], value);
+    }
+  }
+  __device__ __forceinline__ double least(int i) const { return static_cast<double>(smallest[i]); }
+  __device__ __forceinline__ double largest(int i) const { return static_cast<double>(biggest[i]); }
+  __device__ __forceinline__ bool finite() const { return all_finite; }
+};
+
+/// The same of 16-bit values, two at once; a NaN stays, and is found at the end.
+template <class T, int kWidth>
+struct PackedRanges {
+  using Pair = std::conditional_t<std::is_same_v<T, __half>, __half2, __nv_bfloat162>;
+  Pair smallest[kWidth / 2], biggest[kWidth / 2];
+  bool any = false;
+
+  template <class Values>
+  __device__ __forceinline__ void add(const Values& pack, double) {
+#pragma unroll
+    for (int i = 0; i < kWidth / 2; ++i) {
+      Pair pair;
+      pair.x = pack.values[2 * i];
+      pair.y = pack.values[2 * i + 1];
+      smallest[i] = any ? __hmin2_nan(smallest[i], pair) : pair;
+      biggest[i] = any ? __hmax2_nan(biggest[i], pair) : pair;
+    }
+    any = true;
+  }
+  __device__ __forceinline__ double least(int i) const {
+    return any ? to_double(i % 2 == 0 ? smallest[i / 2].x : smallest[i / 2].y) : infinity();
+  }
+  __device__ __forceinline__ double largest(int i) const {
+    return any ? to_double(i % 2 == 0 ? biggest[i / 2].x : biggest[i / 2].y) : -infinity();
+  }
+  __device__ __forceinline__ bool finite() const {
+    bool all = true;
+#pragma unroll
+    for (int i = 0; i < kWidth / 2; ++i) {
+      all = all && is_finite(smallest[i].x) && is_finite(smallest[i].y) &&
+            is_finite(biggest[i].x) && is_finite(biggest[i].y);
+    }
+    return all || !any;
+  }
+};
 
 /// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
 /// kPlain: neither weights nor unit rows.
 template <class T, int kWidth, bool kAligned, bool kPlain>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 2)
     statistics(const FitState s, const StatisticsShape shape) {
   __shared__ double shared[kThreads];
   const int per_item = shape.blocks * shape.slices;
@@ -119,37 +191,29 @@ __global__ void __launch_bounds__(kThreads)
   const int f = (slice * shape.lanes + lane) * kWidth;
   const std::int64_t end = min((block + 1) * shape.rows, static_cast<std::int64_t>(s.n));
   constexpr int kSums = kPlain ? 2 : 4;
-  using E = std::conditional_t<kPlain, Extreme<T>, double>;
-  E least[kWidth], largest[kWidth];
+  std::conditional_t<kPlain && sizeof(T) == 2, PackedRanges<T, kWidth>, Ranges<T, kWidth, kPlain>>
+      ranges;
   double sums[kSums][kWidth] = {}, mean[kWidth];
 #pragma unroll
   for (int i = 0; i < kWidth; ++i) {
     mean[i] = f < s.d ? s.sample_mean[static_cast<std::int64_t>(b) * s.d + min(f + i, s.d - 1)] : 0;
-    least[i] = static_cast<E>(infinity());
-    largest[i] = static_cast<E>(-infinity());
   }
-  bool finite = true;
 #pragma unroll 4
   for (std::int64_t r = block * shape.rows + team; f < s.d && r < end; r += shape.teams) {
     Pack<T, kWidth, kAligned> pack;
+    if constexpr (!kAligned) pack = {};  // of a row's last pack, a part may stay zero
     pack.load(row_of<T>(s.points, s.batch_stride, s.row_stride, b, r), f, s.d);
     PointScale scale;
     if constexpr (!kPlain) scale = point_scale(s, b, r);
+    ranges.add(pack, scale.length);
 #pragma unroll
     for (int i = 0; i < kWidth; ++i) {
-      if (f + i >= s.d) break;
-      finite = finite && is_finite(pack.values[i]);
-      double x = to_double(pack.values[i]);
+      double y;
       if constexpr (kPlain) {
-        const E own = static_cast<E>(pack.values[i]);
-        least[i] = min(least[i], own);
-        largest[i] = max(largest[i], own);
+        y = fma(pack.raw(i), Element<T>::kScale, -(mean[i] + Element<T>::kBias));
       } else {
-        x /= scale.length;
-        least[i] = fmin(least[i], x);
-        largest[i] = fmax(largest[i], x);
+        y = to_double(pack.values[i]) / scale.length - mean[i];
       }
-      const double y = x - mean[i];
       sums[0][i] += y;
       sums[1][i] += y * y;
       if constexpr (!kPlain) {
@@ -158,7 +222,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
-  if (!finite) s.items[b].bad_values = 1;
+  if (!ranges.finite()) s.items[b].bad_values = 1;
   double* out =
       s.statistics + (static_cast<std::int64_t>(b) * shape.blocks + block) * kStatistics * s.d;
 #pragma unroll
@@ -166,9 +230,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll
     for (int q = 0; q < 2 + kSums; ++q) {
       __syncthreads();
-      shared[threadIdx.x] = q == 0   ? static_cast<double>(least[i])
-                            : q == 1 ? static_cast<double>(largest[i])
-                                     : sums[q - 2][i];
+      shared[threadIdx.x] = q == 0 ? ranges.least(i) : q == 1 ? ranges.largest(i) : sums[q - 2][i];
       __syncthreads();
       if (team != 0 || f + i >= s.d) continue;
       double all = shared[lane];
@@ -178,28 +240,25 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// The blocks' statistics of 32 features into those of block 0, in a fixed order.
-__global__ void __launch_bounds__(kThreads)
-    combine_statistics(const FitState s, int blocks, int slices) {
-  constexpr int kTeams = kThreads / 32;
+/// One of the blocks' statistics, of 32 features, into that of block 0, in a fixed order.
+__global__ void __launch_bounds__(1024)
+    combine_statistics(const FitState s, int blocks, int slices, int count) {
+  constexpr int kTeams = 32;
   __shared__ double shared[kTeams][32];
-  const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + (threadIdx.x & 31);
-  const int team = threadIdx.x / 32;
-  const int count = s.weights ? kStatistics : 4;
+  const int lane = static_cast<int>(threadIdx.x) & 31, team = static_cast<int>(threadIdx.x) / 32;
+  const int b = blockIdx.x / (slices * count), rest = blockIdx.x % (slices * count);
+  const int q = rest / slices, f = (rest % slices) * 32 + lane;
   double* base = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
-  for (int q = 0; q < count; ++q) {
-    double all = q == 0 ? infinity() : q == 1 ? -infinity() : 0;
+  double all = q == 0 ? infinity() : q == 1 ? -infinity() : 0;
 #pragma unroll 8
-    for (int block = team; f < s.d && block < blocks; block += kTeams) {
-      all = combine(q, all, base[(static_cast<std::int64_t>(block) * kStatistics + q) * s.d + f]);
-    }
-    __syncthreads();
-    shared[team][threadIdx.x & 31] = all;
-    __syncthreads();
-    if (team != 0 || f >= s.d) continue;
-    for (int t = 1; t < kTeams; ++t) all = combine(q, all, shared[t][threadIdx.x & 31]);
-    base[static_cast<std::int64_t>(q) * s.d + f] = all;
+  for (int block = team; f < s.d && block < blocks; block += kTeams) {
+    all = combine(q, all, base[(static_cast<std::int64_t>(block) * kStatistics + q) * s.d + f]);
   }
+  shared[team][lane] = all;
+  __syncthreads();
+  if (team != 0 || f >= s.d) return;
+  for (int t = 1; t < kTeams; ++t) all = combine(q, all, shared[t][lane]);
+  base[static_cast<std::int64_t>(q) * s.d + f] = all;
 }
 
 /// From the blocks' statistics to what the sums are about and their units; a block an item.
@@ -210,7 +269,7 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
   const double* in = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
   const bool unit_rows = s.metric == Metric::cosine;
   const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
-  double largest = 0, largest_value = 0, scatter = 0, variance = 0, squares = 0, total_weight = 0;
+  double largest = 0, largest_value = 0, scatter = 0, variance = 0, total_weight = 0;
   if (s.weights) {
     double mine = 0;
     for (std::int64_t i = threadIdx.x; i < s.n; i += kThreads) {
@@ -240,7 +299,6 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
     s.worth[at] = 1 / unit;
     largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
     largest_value = fmax(largest_value, fmax(fabs(all[1]), fabs(all[0])));
-    squares += magnitude * magnitude;
     const double offset = all[2] / s.n;
     variance += fmax(0.0, all[3] / s.n - offset * offset);
     const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
@@ -249,7 +307,6 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
   }
   scatter = block_sum(scatter, shared);
   variance = block_sum(variance, shared);
-  squares = block_sum(squares, shared);
   __syncthreads();
   shared[threadIdx.x] = largest;
   values[threadIdx.x] = largest_value;
@@ -263,7 +320,6 @@ __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, 
   if (!unit_rows) item.largest = largest;
   item.scatter = scatter;
   item.mean_variance = variance / s.d;
-  item.coarse = s.limbs == 1 ? ldexp(squares * s.n, 2 - s.value_bits) : 0;
 }
 
 template <class T>
@@ -293,8 +349,26 @@ __global__ void __launch_bounds__(32) norm_offset(const FitState s) {
 
 template <class T>
 void launch_mean(const FitState& s, cudaStream_t stream) {
-  sample_mean<T><<<static_cast<unsigned>(s.batch), kThreads, 0, stream>>>(s);
+  const int slices = (s.d + 31) / 32;
+  sample_mean<T>
+      <<<static_cast<unsigned>(slices) * static_cast<unsigned>(s.batch), kThreads, 0, stream>>>(
+          s, slices);
   norm_offset<<<static_cast<unsigned>(s.batch), 32, 0, stream>>>(s);
+}
+
+template <class T, int kWidth, bool kAligned, bool kPlain>
+void launch_statistics(const FitState& s, int blocks, cudaStream_t stream) {
+  StatisticsShape shape;
+  const int packs = (s.d + kWidth - 1) / kWidth;
+  shape.lanes = 1;
+  while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
+  shape.slices = (packs + shape.lanes - 1) / shape.lanes;
+  shape.teams = kThreads / shape.lanes;
+  shape.blocks = blocks;
+  shape.rows = (s.n + blocks - 1) / blocks;
+  const auto grid =
+      static_cast<unsigned>(static_cast<std::int64_t>(blocks) * shape.slices * s.batch);
+  statistics<T, kWidth, kAligned, kPlain><<<grid, kThreads, 0, stream>>>(s, shape);
 }
 
 }  // namespace
@@ -316,37 +390,25 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
     }
     weight_range<<<batch, kThreads, 0, stream>>>(s);
     launch_mean<T>(s, stream);
-    constexpr int kWidth = kPackWidth<T>;
-    StatisticsShape shape;
-    const int packs = (s.d + kWidth - 1) / kWidth;
-    shape.lanes = 1;
-    while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
-    shape.slices = (packs + shape.lanes - 1) / shape.lanes;
-    shape.teams = kThreads / shape.lanes;
-    shape.blocks = statistics_blocks(s.n);
-    shape.rows = (s.n + shape.blocks - 1) / shape.blocks;
-    const auto grid =
-        static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
-    const auto launch = [&](auto aligned, auto plain) {
-      statistics<T, kWidth, aligned.value, plain.value><<<grid, kThreads, 0, stream>>>(s, shape);
-    };
-    const bool plain = !s.weights && !s.lengths;
-    const auto with_plain = [&](auto aligned) {
-      if (plain) {
-        launch(aligned, std::true_type{});
+    const int blocks = statistics_blocks(s.n);
+    constexpr int kWide = sizeof(T) == 2 ? 8 : kPackWidth<T>;
+    const auto with_plain = [&](auto width, auto aligned) {
+      if (!s.weights && !s.lengths) {
+        launch_statistics<T, width.value, aligned.value, true>(s, blocks, stream);
       } else {
-        launch(aligned, std::false_type{});
+        launch_statistics<T, width.value, aligned.value, false>(s, blocks, stream);
       }
     };
-    if (packs_are_aligned<T>(s)) {
-      with_plain(std::true_type{});
+    if (packs_are_aligned<T, kWide>(s)) {
+      with_plain(std::integral_constant<int, kWide>{}, std::true_type{});
     } else {
-      with_plain(std::false_type{});
+      with_plain(std::integral_constant<int, kPackWidth<T>>{}, std::false_type{});
     }
     const int slices = (s.d + 31) / 32;
-    combine_statistics<<<static_cast<unsigned>(slices) * batch, kThreads, 0, stream>>>(
-        s, shape.blocks, slices);
-    finish_statistics<<<batch, kThreads, 0, stream>>>(s, shape.blocks);
+    const int count = s.weights ? kStatistics : kStatistics - 2;  // the last two are weighted
+    combine_statistics<<<static_cast<unsigned>(slices * count) * batch, 1024, 0, stream>>>(
+        s, blocks, slices, count);
+    finish_statistics<<<batch, kThreads, 0, stream>>>(s, blocks);
   });
   check(cudaGetLastError(), "prepare");
 }

@@ -67,6 +67,11 @@ __device__ __forceinline__ void add(std::int64_t* to, long long value) {
 /// Bit of an entry of the sort: the row is taken from the cluster.
 constexpr std::int32_t kTakenAway = static_cast<std::int32_t>(0x80000000u);
 
+/// An item's entries; items begin where four of them can be loaded at once.
+__device__ __forceinline__ std::int32_t* entries_of(const FitState& s, std::int64_t b) {
+  return s.entries + b * entry_stride(s.n);
+}
+
 /// Do the sums of this item start afresh, or take only what changed? Where the count lives. A
 /// change is two entries, so that either way costs at most n.
 __device__ __forceinline__ bool sums_afresh(const FitState& s, const ItemState& item) {
