@@ -21,8 +21,8 @@ __device__ double unit_for(double value, int bits) {
 
 /// A point to take variances about, near the mean; it need not be exact. A block takes 32 features.
 template <class T>
-__global__ void __launch_bounds__(kThreads) sample_mean(const FitState s, int slices) {
-  constexpr int kTeams = kThreads / 32;
+__global__ void __launch_bounds__(1024) sample_mean(const FitState s, int slices) {
+  constexpr int kTeams = 32;  // rows far apart: all of them asked for at once
   __shared__ double shared[kTeams][32];
   const int lane = static_cast<int>(threadIdx.x) & 31, team = static_cast<int>(threadIdx.x) / 32;
   const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + lane;
@@ -181,7 +181,7 @@ struct PackedRanges {
 /// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
 /// kPlain: neither weights nor unit rows.
 template <class T, int kWidth, bool kAligned, bool kPlain>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, kPlain ? 2 : 1)
     statistics(const FitState s, const StatisticsShape shape) {
   __shared__ double shared[kThreads];
   const int per_item = shape.blocks * shape.slices;
@@ -198,27 +198,51 @@ __global__ void __launch_bounds__(kThreads, 2)
   for (int i = 0; i < kWidth; ++i) {
     mean[i] = f < s.d ? s.sample_mean[static_cast<std::int64_t>(b) * s.d + min(f + i, s.d - 1)] : 0;
   }
-#pragma unroll 4
-  for (std::int64_t r = block * shape.rows + team; f < s.d && r < end; r += shape.teams) {
-    Pack<T, kWidth, kAligned> pack;
+  using Values = Pack<T, kWidth, kAligned>;
+  const auto load = [&](std::int64_t r) {
+    Values pack;
     if constexpr (!kAligned) pack = {};  // of a row's last pack, a part may stay zero
     pack.load(row_of<T>(s.points, s.batch_stride, s.row_stride, b, r), f, s.d);
-    PointScale scale;
-    if constexpr (!kPlain) scale = point_scale(s, b, r);
-    ranges.add(pack, scale.length);
+    return pack;
+  };
+  // The rows of the next turn are on their way while those of this one are added.
+  constexpr int kAhead = 4;
+  const std::int64_t first = block * shape.rows + team, turn = kAhead * shape.teams;
+  Values ahead[kAhead];
 #pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      double y;
-      if constexpr (kPlain) {
-        y = fma(pack.raw(i), Element<T>::kScale, -(mean[i] + Element<T>::kBias));
-      } else {
-        y = to_double(pack.values[i]) / scale.length - mean[i];
-      }
-      sums[0][i] += y;
-      sums[1][i] += y * y;
-      if constexpr (!kPlain) {
-        sums[2][i] += scale.weight * y;
-        sums[3][i] += scale.weight * y * y;
+  for (int u = 0; u < kAhead; ++u) {
+    const std::int64_t r = first + u * shape.teams;
+    if (f < s.d && r < end) ahead[u] = load(r);
+  }
+  for (std::int64_t start = first; f < s.d && start < end; start += turn) {
+    Values now[kAhead];
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      now[u] = ahead[u];
+      const std::int64_t r = start + turn + u * shape.teams;
+      if (r < end) ahead[u] = load(r);
+    }
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      const std::int64_t r = start + u * shape.teams;
+      if (r >= end) break;
+      PointScale scale;
+      if constexpr (!kPlain) scale = point_scale(s, b, r);
+      ranges.add(now[u], scale.length);
+#pragma unroll
+      for (int i = 0; i < kWidth; ++i) {
+        double y;
+        if constexpr (kPlain) {
+          y = fma(now[u].raw(i), Element<T>::kScale, -(mean[i] + Element<T>::kBias));
+        } else {
+          y = to_double(now[u].values[i]) / scale.length - mean[i];
+        }
+        sums[0][i] += y;
+        sums[1][i] += y * y;
+        if constexpr (!kPlain) {
+          sums[2][i] += scale.weight * y;
+          sums[3][i] += scale.weight * y * y;
+        }
       }
     }
   }
@@ -351,8 +375,8 @@ template <class T>
 void launch_mean(const FitState& s, cudaStream_t stream) {
   const int slices = (s.d + 31) / 32;
   sample_mean<T>
-      <<<static_cast<unsigned>(slices) * static_cast<unsigned>(s.batch), kThreads, 0, stream>>>(
-          s, slices);
+      <<<static_cast<unsigned>(slices) * static_cast<unsigned>(s.batch), 1024, 0, stream>>>(s,
+                                                                                            slices);
   norm_offset<<<static_cast<unsigned>(s.batch), 32, 0, stream>>>(s);
 }
 
@@ -391,18 +415,18 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
     weight_range<<<batch, kThreads, 0, stream>>>(s);
     launch_mean<T>(s, stream);
     const int blocks = statistics_blocks(s.n);
-    constexpr int kWide = sizeof(T) == 2 ? 8 : kPackWidth<T>;
-    const auto with_plain = [&](auto width, auto aligned) {
-      if (!s.weights && !s.lengths) {
-        launch_statistics<T, width.value, aligned.value, true>(s, blocks, stream);
+    constexpr int kWidth = kPackWidth<T>, kWide = sizeof(T) == 2 ? 8 : kWidth;
+    const bool aligned = packs_are_aligned<T, kWidth>(s);
+    if (s.weights || s.lengths) {
+      if (aligned) {
+        launch_statistics<T, kWidth, true, false>(s, blocks, stream);
       } else {
-        launch_statistics<T, width.value, aligned.value, false>(s, blocks, stream);
+        launch_statistics<T, kWidth, false, false>(s, blocks, stream);
       }
-    };
-    if (packs_are_aligned<T, kWide>(s)) {
-      with_plain(std::integral_constant<int, kWide>{}, std::true_type{});
+    } else if (packs_are_aligned<T, kWide>(s)) {
+      launch_statistics<T, kWide, true, true>(s, blocks, stream);
     } else {
-      with_plain(std::integral_constant<int, kPackWidth<T>>{}, std::false_type{});
+      launch_statistics<T, kWidth, false, true>(s, blocks, stream);
     }
     const int slices = (s.d + 31) / 32;
     const int count = s.weights ? kStatistics : kStatistics - 2;  // the last two are weighted

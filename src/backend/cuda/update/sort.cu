@@ -93,6 +93,9 @@ __device__ __forceinline__ void scan(const FitState& s, int b) {
     }
   }
   if (threadIdx.x == 0) offsets[s.k] = total;
+  // Entries are read four at a time: behind the last there shall be something.
+  const int behind = total + static_cast<int>(threadIdx.x);
+  if (behind < (total + 3) / 4 * 4) entries_of(s, b)[behind] = 0;
 }
 
 /// Counts a block of rows into the item's bins.
