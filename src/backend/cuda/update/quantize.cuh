@@ -23,6 +23,12 @@ __device__ __forceinline__ PointScale point_scale(const FitState& s, std::int64_
   return scale;
 }
 
+/// The largest power of two u with value * u < 2^bits, as on the CPU.
+__device__ __forceinline__ double unit_for(double value, int bits) {
+  if (!(value > 0)) return 1;
+  return ldexp(1.0, min(1000, max(-1000, bits - 1 - ilogb(value))));
+}
+
 /// Adding it rounds a float64 below 2^51 to an integer, which the low bits then hold.
 constexpr double kRoundingMagic = 0x1.8p52;
 constexpr long long kRoundingMagicBits = 0x4338000000000000LL;
