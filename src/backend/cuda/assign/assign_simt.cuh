@@ -67,7 +67,7 @@ __device__ __forceinline__ double as_score(double compared, double sq_norm, cons
 template <class T, class C, bool kEuclidean, int kFeatures, class Epilogue>
 __global__ void __launch_bounds__(simt::kThreads)
     assign_simt_kernel(const FitState s, int blocks, bool final_pass,
-           const typename Epilogue::Outputs outputs) {
+                       const typename Epilogue::Outputs outputs) {
   using namespace simt;
   constexpr int kPitch = kTile + 2;  // for transposing stores to spread over the banks
   __shared__ double points[kFeatures][kPitch], centroids[kFeatures][kPitch];

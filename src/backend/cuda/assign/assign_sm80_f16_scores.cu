@@ -3,6 +3,6 @@
 namespace warpmeans::cuda {
 
 template void launch_assign_sm80_as<false, true>(const FitState&, const DeviceSpec&,
-                                                const ScoreOutputs&, bool, cudaStream_t);
+                                                 const ScoreOutputs&, bool, cudaStream_t);
 
 }  // namespace warpmeans::cuda
