@@ -22,7 +22,7 @@ RULES = [
     ("src/init", ("warpmeans/", *SRC_TOP), ()),
     ("src/stream", ("warpmeans/", *SEAM), ()),
     ("src/io", ("warpmeans/", "io/", "core/"), ("zlib.h", "nlohmann/", *POSIX)),
-    ("src/backend/cpu", ("warpmeans/", "backend/cpu/", *SEAM), ("hwy/", "immintrin.h")),
+    ("src/backend/cpu", ("warpmeans/", "backend/cpu/", *SEAM), ("hwy/", "immintrin.h", "pthread.h")),
     ("src/backend/cuda/device", ("warpmeans/", "backend/cuda/device/", "backend/cuda/fit_state.h"),
      CUDA),
     ("src/backend/cuda", ("warpmeans/", "backend/cuda/", "init/init.h", "validate.h", *SEAM), CUDA),
