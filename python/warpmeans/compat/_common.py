@@ -76,6 +76,16 @@ def shuffled_rows(n, count, generator):
     return rows
 
 
+def split_mix(seed, size):
+    """The draws of faiss' SplitMix64 generator, of 63 bits."""
+    z = np.uint64(seed % 2**64) + np.arange(1, size + 1, dtype=np.uint64) * np.uint64(
+        0x9E3779B97F4A7C15
+    )
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (z ^ (z >> np.uint64(31))) & np.uint64(2**63 - 1)
+
+
 @functools.cache
 def cuda_works():
     """Whether this build and machine can run on a GPU."""

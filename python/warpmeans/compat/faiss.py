@@ -23,9 +23,11 @@ from warpmeans.compat._common import (
     cast,
     cuda_works,
     shuffled_rows,
+    split_mix,
     to_kind_of,
     to_numpy,
 )
+from warpmeans.compat._flat_index import METRIC_INNER_PRODUCT, METRIC_L2, FlatIndex
 
 __version__ = "1.15.1"
 
@@ -43,9 +45,6 @@ __all__ = [
 ClusteringInitMethod_RANDOM = 0
 ClusteringInitMethod_KMEANS_PLUS_PLUS = 1
 ClusteringInitMethod_AFK_MC2 = 2
-
-METRIC_INNER_PRODUCT = 0
-METRIC_L2 = 1
 
 
 def __getattr__(name):
@@ -76,68 +75,6 @@ class ClusteringParameters:
     afkmc2_chain_length: int = 50
     early_stop_threshold: float = 0.0
     use_super_kmeans: bool = False
-
-
-class FlatIndex:
-    """The centroids, for exact search: the part of faiss.IndexFlat that users of Kmeans need."""
-
-    is_trained = True
-
-    def __init__(self, d, metric_type=METRIC_L2, device=None):
-        self.d = d
-        self.metric_type = metric_type
-        self._device = device
-        self.reset()
-
-    @property
-    def ntotal(self):
-        """Number of vectors."""
-        return len(self._vectors)
-
-    def reset(self):
-        """Remove all vectors."""
-        self._vectors = np.empty((0, self.d), np.float32)
-
-    def add(self, x):
-        """Append (n, d) vectors."""
-        vectors = to_numpy(cast(as_points(x, self.d), "float32"))
-        self._vectors = np.concatenate([self._vectors, vectors])
-
-    def search(self, x, k):
-        """The `k` nearest vectors of each point.
-
-        Returns
-        -------
-        distances : (n, k) float32
-            Squared Euclidean, or inner products; nearest first.
-        indices : (n, k) int64
-            -1 where there are fewer than `k` vectors.
-        """
-        x = as_points(x, self.d)
-        sign = 1 if self.metric_type == METRIC_L2 else -1
-        metric = "euclidean" if self.metric_type == METRIC_L2 else "inner_product"
-        indices = np.full((len(x), k), -1, np.int64)
-        distances = np.full((len(x), k), np.finfo(np.float32).max * sign, np.float32)
-        if self.ntotal == 0 or len(x) == 0:
-            return distances, indices
-        if k == 1:
-            labels, values = warpmeans.predict(
-                x, self._vectors, metric=metric, distances=True, device=self._device
-            )
-            indices[:, 0] = to_numpy(labels)
-            distances[:, 0] = to_numpy(values) * sign
-            return distances, indices
-        found = min(k, self.ntotal)
-        rows = max(1, 2**24 // self.ntotal)
-        for begin in range(0, len(x), rows):
-            block = x[begin : begin + rows]
-            values = warpmeans.transform(block, self._vectors, metric=metric, device=self._device)
-            values = to_numpy(values)
-            nearest = np.argsort(values, axis=1, kind="stable")[:, :found]
-            values = np.take_along_axis(values, nearest, 1)
-            indices[begin : begin + rows, :found] = nearest
-            distances[begin : begin + rows, :found] = values**2 if sign == 1 else -values
-        return distances, indices
 
 
 class Kmeans:
@@ -296,7 +233,7 @@ class Kmeans:
         if size < 1:
             raise ValueError(f"max_points_per_centroid is {cp.max_points_per_centroid}")
         if cp.use_faster_subsampling:
-            rows = _split_mix(seed, size) % np.uint64(n)
+            rows = split_mix(seed, size) % np.uint64(n)
         else:
             rows = shuffled_rows(n, size, np.random.RandomState(seed % 2**32))
         rows = rows.astype(np.int64)
@@ -416,13 +353,3 @@ def _stats(obj, seconds, seconds_search, imbalance):
     if rows:
         rows[-1]["imbalance_factor"] = float(imbalance)
     return rows
-
-
-def _split_mix(seed, size):
-    """The draws of faiss' SplitMix64 generator, of 63 bits."""
-    z = np.uint64(seed % 2**64) + np.arange(1, size + 1, dtype=np.uint64) * np.uint64(
-        0x9E3779B97F4A7C15
-    )
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return (z ^ (z >> np.uint64(31))) & np.uint64(2**63 - 1)

@@ -8,7 +8,8 @@ The same torch seed draws the same initial centroids as flash-kmeans. What diffe
 - Iterations end when nothing changes any more, also with ``tol=0``; `n_iters` counts those run.
 - `tol` bounds the root of the summed squared shifts, never less than flash-kmeans' largest shift.
   In a batch every item stops by itself; with ``tol > 0`` the items run one after another.
-- 16-bit points are read exactly and averaged in integers; centroids are rounded once at the end.
+- 16-bit points are read exactly, and centroids rounded to 16 bits once, at the end: labels belong
+  to the float32 centroids before that.
 - `n_clusters` may not exceed the number of points.
 """
 
