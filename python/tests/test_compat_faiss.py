@@ -65,10 +65,8 @@ def test_signatures():
 
 def test_signatures_are_the_originals():
     faiss = pytest.importorskip("faiss")
-    for name in METHODS:
-        assert inspect.signature(getattr(ours.Kmeans, name)) == inspect.signature(
-            getattr(faiss.Kmeans, name)
-        )
+    for name, parameters in METHODS.items():
+        assert list(inspect.signature(getattr(faiss.Kmeans, name)).parameters) == parameters
     original = faiss.ClusteringParameters()
     fields = [name for name in dir(original) if not name.startswith("_")]
     assert {f: getattr(original, f) for f in fields if f not in ("this", "thisown")} == FIELDS

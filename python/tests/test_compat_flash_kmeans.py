@@ -115,7 +115,9 @@ def lloyd(x, centroids, iterations, kind):
 
     for _ in range(iterations):
         labels = assign()
-        c = np.array([x[labels == j].mean(0) if (labels == j).any() else c[j] for j in range(len(c))])
+        c = np.array(
+            [x[labels == j].mean(0) if (labels == j).any() else c[j] for j in range(len(c))]
+        )
         if kind != "Euclid":
             c = unit(c)
     return assign(), c
@@ -196,7 +198,7 @@ def test_tol(batch):
     assert labels.shape == (batch, 600) and coarse.shape == fine.shape == (batch, 30, 8)
 
 
-def test_largeN():  # noqa: N802
+def test_largeN():
     x = points()[0]
     np.random.seed(0)
     labels, centroids = flash_kmeans.kmeans_largeN(x, 5, max_iters=50, BLOCK_N=100, dtype="float16")

@@ -10,14 +10,19 @@ Exit code and traceback are the program's. ``-v`` prints at exit what was replac
 Processes that it starts anew, such as those of multiprocessing's "spawn", run on the originals.
 """
 
+from __future__ import annotations
+
 import argparse
 import atexit
 import importlib
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from types import ModuleType, TracebackType
+from typing import Any
 
 #: Modules of ours that stand in for a whole module, whatever is installed.
 MODULES = {
@@ -34,37 +39,36 @@ CLASSES = {
 #: What to use where the original of a class is not installed.
 SUBSTITUTES = {"faiss": "warpmeans.compat.faiss"}
 
-replaced = []  #: lines for -v, in the order of the imports
+replaced: list[str] = []  #: lines for -v, in the order of the imports
 
 
 class _StandIn(Loader):
     """Fills a module with the names of ours; a submodule of it has them all, too."""
 
-    def __init__(self, ours):
+    def __init__(self, ours: str):
         self.ours = ours
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         ours = importlib.import_module(self.ours)
-        kept = {"__doc__", "__version__", "__all__", "__getattr__"}
-        for name, value in vars(ours).items():
-            if name in kept or not name.startswith("_"):
-                setattr(module, name, value)
+        for name in ("__doc__", "__version__", "__all__", "__getattr__", *ours.__all__):
+            if hasattr(ours, name):
+                setattr(module, name, getattr(ours, name))
         replaced.append(f"{module.__name__} by {self.ours}")
 
 
 class _Patched(Loader):
     """Loads a module by its own loader, then replaces one class in it."""
 
-    def __init__(self, loader):
+    def __init__(self, loader: Loader):
         self.loader = loader
 
-    def __getattr__(self, name):  # what else loaders can do, such as get_source
+    def __getattr__(self, name: str) -> Any:  # what else loaders can do, such as get_source
         return getattr(self.loader, name)
 
-    def create_module(self, spec):
+    def create_module(self, spec: ModuleSpec) -> ModuleType | None:
         return self.loader.create_module(spec)
 
-    def exec_module(self, module):
+    def exec_module(self, module: ModuleType) -> None:
         self.loader.exec_module(module)
         name, ours, our_name = CLASSES[module.__name__]
         setattr(module, name, getattr(importlib.import_module(ours), our_name))
@@ -74,7 +78,9 @@ class _Patched(Loader):
 class Finder(MetaPathFinder):
     """Comes first in sys.meta_path, and looks at four names only."""
 
-    def find_spec(self, name, path=None, target=None):
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
         top = name.partition(".")[0]
         if top in MODULES:
             return ModuleSpec(name, _StandIn(MODULES[top]), is_package=True)
@@ -90,7 +96,9 @@ class Finder(MetaPathFinder):
         return spec
 
 
-def _print_traceback_of_program(kind, error, traceback):
+def _print_traceback_of_program(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
     """sys.excepthook: without the frames of this module and of runpy."""
     own = {__file__, runpy.__file__, "<frozen runpy>"}
     while traceback is not None and traceback.tb_frame.f_code.co_filename in own:
@@ -98,12 +106,12 @@ def _print_traceback_of_program(kind, error, traceback):
     sys.__excepthook__(kind, error.with_traceback(traceback), traceback)
 
 
-def _print_replaced():
+def _print_replaced() -> None:
     for line in replaced or ["nothing"]:
         print(f"warpmeans.accel replaced {line}", file=sys.stderr)
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> None:
     """Run the program of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m warpmeans.accel",

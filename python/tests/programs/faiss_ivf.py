@@ -1,4 +1,4 @@
-"""An inverted file of faiss' own on centroids from Kmeans; prints the recall of one probe in two."""
+"""An inverted file of faiss' own on centroids from Kmeans; prints the recall."""
 
 import faiss
 import numpy as np

@@ -1,20 +1,24 @@
 """What the three drop-ins share: arrays of NumPy or torch, and the originals' random rows."""
 
+from __future__ import annotations
+
 import functools
 import sys
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
 import warpmeans
 
 
-def torch_of(array):
+def torch_of(array: Any) -> ModuleType | None:
     """The module torch if the array is torch's, else None. Nothing here imports it."""
     is_torch = type(array).__module__.partition(".")[0] == "torch"
     return sys.modules["torch"] if is_torch else None
 
 
-def cast(array, dtype):
+def cast(array: Any, dtype: Any) -> Any:
     """The array in another dtype (a name, or a dtype of its library), itself if it has that."""
     torch = torch_of(array)
     if torch is None:
@@ -22,20 +26,18 @@ def cast(array, dtype):
     return array.to(getattr(torch, dtype) if isinstance(dtype, str) else dtype)
 
 
-def to_numpy(array):
-    """A result as NumPy's array, where the original answers in those; CUDA's stay as they are."""
-    if torch_of(array) is None or array.is_cuda:
-        return array
-    return array.numpy()
+def to_numpy(array: Any) -> Any:
+    """A result as NumPy's array, which is what the original answers."""
+    return array if torch_of(array) is None else array.cpu().numpy()
 
 
-def to_kind_of(x, array):
+def to_kind_of(x: Any, array: Any) -> Any:
     """The array as what `x` is: NumPy's or torch's, on its device."""
     torch = torch_of(x)
     return np.asarray(array) if torch is None else torch.as_tensor(array, device=x.device)
 
 
-def as_points(x, d):
+def as_points(x: Any, d: int) -> Any:
     """(n, d) points of at most 32 bits a value, which the originals would make float32.
 
     Values of 32 bits or fewer that Warpmeans reads exactly stay as they are.
@@ -53,7 +55,7 @@ def as_points(x, d):
     return x if str(x.dtype).removeprefix("torch.") in exact else cast(x, "float32")
 
 
-def shuffled_rows(n, count, generator):
+def shuffled_rows(n: int, count: int, generator: np.random.RandomState) -> np.ndarray:
     """The first `count` rows of the permutation of `n` that torch and faiss draw.
 
     Both swap forwards with the remainders of 32-bit Mersenne Twister draws. A prefix of the
@@ -76,7 +78,7 @@ def shuffled_rows(n, count, generator):
     return rows
 
 
-def split_mix(seed, size):
+def split_mix(seed: int, size: int) -> np.ndarray:
     """The draws of faiss' SplitMix64 generator, of 63 bits."""
     z = np.uint64(seed % 2**64) + np.arange(1, size + 1, dtype=np.uint64) * np.uint64(
         0x9E3779B97F4A7C15
@@ -87,7 +89,7 @@ def split_mix(seed, size):
 
 
 @functools.cache
-def cuda_works():
+def cuda_works() -> bool:
     """Whether this build and machine can run on a GPU."""
     try:
         warpmeans.kmeans(np.zeros((1, 1), np.float32), 1, device="cuda")

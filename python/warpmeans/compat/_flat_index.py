@@ -1,5 +1,9 @@
 """Exact search among a few vectors: what `faiss.Kmeans.index` is used for after training."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 import warpmeans
@@ -14,27 +18,27 @@ class FlatIndex:
 
     is_trained = True
 
-    def __init__(self, d, metric_type=METRIC_L2, device=None):
+    def __init__(self, d: int, metric_type: int = METRIC_L2, device: str | None = None):
         self.d = d
         self.metric_type = metric_type
         self._device = device
         self.reset()
 
     @property
-    def ntotal(self):
+    def ntotal(self) -> int:
         """Number of vectors."""
         return len(self._vectors)
 
-    def reset(self):
+    def reset(self) -> None:
         """Remove all vectors."""
         self._vectors = np.empty((0, self.d), np.float32)
 
-    def add(self, x):
+    def add(self, x: Any) -> None:
         """Append (n, d) vectors."""
         vectors = to_numpy(cast(as_points(x, self.d), "float32"))
         self._vectors = np.concatenate([self._vectors, vectors])
 
-    def search(self, x, k):
+    def search(self, x: Any, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The `k` nearest vectors of each point.
 
         Returns

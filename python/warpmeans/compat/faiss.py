@@ -11,9 +11,12 @@ The same seed draws the same initial centroids, and the same subsample, as faiss
 - `index` is a `FlatIndex`: ``search``, ``add``, ``reset``, ``ntotal``, ``d``.
 """
 
+from __future__ import annotations
+
 import time
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +50,7 @@ ClusteringInitMethod_KMEANS_PLUS_PLUS = 1
 ClusteringInitMethod_AFK_MC2 = 2
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"warpmeans.compat.faiss has no {name!r}; of faiss it has only Kmeans, and what belongs to "
         "that: install faiss for the rest"
@@ -69,7 +72,7 @@ class ClusteringParameters:
     max_points_per_centroid: int = 256
     seed: int = 1234
     decode_block_size: int = 32768
-    check_input_data_for_NaNs: bool = True  # noqa: N815
+    check_input_data_for_NaNs: bool = True
     use_faster_subsampling: bool = False
     init_method: int = ClusteringInitMethod_RANDOM
     afkmc2_chain_length: int = 50
@@ -110,8 +113,10 @@ class Kmeans:
         `ClusteringInitMethod_RANDOM`, or one of the two others: k-means++.
     early_stop_threshold : float
         Stop when the objective changes by no more than this share of itself.
-    update_index, decode_block_size, check_input_data_for_NaNs, afkmc2_chain_length, use_super_kmeans
-        Without meaning here; NaN and Inf are always looked for.
+    update_index, decode_block_size, afkmc2_chain_length, use_super_kmeans
+        Without meaning here.
+    check_input_data_for_NaNs : bool
+        Without meaning here: they are always looked for.
 
     Attributes
     ----------
@@ -133,7 +138,7 @@ class Kmeans:
         For ``progressive_dim_steps``; for ``int_centroids`` with ``spherical``.
     """
 
-    def __init__(self, d, k, **kwargs):
+    def __init__(self, d: int, k: int, **kwargs: Any):
         if "progressive_dim_steps" in kwargs:
             raise NotImplementedError("progressive_dim_steps is not there: all of d is clustered")
         self.d = d
@@ -147,12 +152,12 @@ class Kmeans:
                 setattr(self.cp, name, value)
         self.set_index()
 
-    def set_index(self):
+    def set_index(self) -> None:
         """Make an empty `index` for the metric."""
         metric_type = METRIC_INNER_PRODUCT if self.cp.spherical else METRIC_L2
         self.index = FlatIndex(self.d, metric_type, self._device())
 
-    def reset(self, k=None):
+    def reset(self, k: int | None = None) -> None:
         """Forget the result, and take another number of clusters if given."""
         if k is not None:
             self.k = int(k)
@@ -160,7 +165,7 @@ class Kmeans:
         self.obj = None
         self.iteration_stats = None
 
-    def train(self, x, weights=None, init_centroids=None):
+    def train(self, x: Any, weights: Any = None, init_centroids: Any = None) -> float:
         """Cluster.
 
         Parameters
@@ -201,7 +206,7 @@ class Kmeans:
         self.index.add(self.centroids)
         return self.obj[-1] if self.obj.size else 0.0
 
-    def assign(self, x):
+    def assign(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
         """Nearest centroids of (n, d) points: distances (n,) float32, indices (n,) int64."""
         if self.centroids is None:
             raise RuntimeError("train before assigning")
@@ -210,10 +215,10 @@ class Kmeans:
         distances, indices = self.index.search(x, 1)
         return distances.ravel(), indices.ravel()
 
-    def _device(self):
+    def _device(self) -> str | None:
         return "cuda" if self.gpu else None
 
-    def _training_set(self, x, weights, seed):
+    def _training_set(self, x: Any, weights: Any, seed: int) -> tuple[Any, Any]:
         """The points to train on, and their weights."""
         n, k, cp = len(x), self.k, self.cp
         if n < k:
@@ -239,7 +244,7 @@ class Kmeans:
         rows = rows.astype(np.int64)
         return x[rows], None if weights is None else weights[rows]
 
-    def _train_attempts(self, x, weights, given, seed):
+    def _train_attempts(self, x: Any, weights: Any, given: Any, seed: int) -> None:
         """Set centroids and iteration_stats to those of the best of nredo attempts."""
         options = {
             "weights": weights,
@@ -252,10 +257,11 @@ class Kmeans:
         if self.cp.spherical:
             # A mean of points is a mean of unit rows that weigh as much as the points are long.
             origin = np.zeros((1, self.d), np.float32)
-            lengths = to_numpy(warpmeans.transform(x, origin, device=self._device()))[:, 0]
-            options["weights"] = lengths if weights is None else lengths * np.asarray(weights)
+            lengths = warpmeans.transform(x, origin, device=self._device())[:, 0]
+            weighted_lengths = lengths if weights is None else lengths * to_kind_of(x, weights)
             options["metric"] = "cosine"
-            total = float(np.sum(options["weights"], dtype=np.float64))
+            options["weights"] = weighted_lengths
+            total = float(cast(weighted_lengths, "float64").sum())
         stats, best = [], None
         for attempt in range(self.cp.nredo):
             attempt_seed = seed + 1 + attempt * 15486557
@@ -269,7 +275,7 @@ class Kmeans:
                 self.centroids = to_numpy(centroids)
                 self.iteration_stats = list(stats)
 
-    def _initial_centroids(self, x, given, seed):
+    def _initial_centroids(self, x: Any, given: Any, seed: int) -> Any:
         """An array, or the name of an init."""
         m = 0 if given is None else len(given)
         if m > self.k:
@@ -284,7 +290,9 @@ class Kmeans:
             centroids[:m] = cast(to_kind_of(x, as_points(given, self.d)), "float32")
         return centroids
 
-    def _iterate(self, x, n_given, total, options):
+    def _iterate(
+        self, x: Any, n_given: int, total: float, options: dict[str, Any]
+    ) -> tuple[Any, list[dict[str, float]]]:
         """One attempt: its centroids and a row of statistics an iteration."""
         cp = self.cp
         early_stop = _EarlyStop(cp.early_stop_threshold, total)
@@ -304,13 +312,13 @@ class Kmeans:
                 break
         return centroids, self._rows(results, total)
 
-    def _rounded(self, centroids):
+    def _rounded(self, centroids: Any) -> Any:
         if not self.cp.int_centroids:
             return centroids
         centroids = to_numpy(centroids)
         return np.copysign(np.floor(np.abs(centroids) + 0.5), centroids)
 
-    def _rows(self, results, total):
+    def _rows(self, results: list[warpmeans.KMeansResult], total: float) -> list[dict[str, float]]:
         history = np.concatenate([result.history for result in results])
         obj = history["inertia"]
         counts = to_numpy(results[-1].counts).astype(np.float64)
@@ -326,19 +334,21 @@ class Kmeans:
 class _EarlyStop:
     """False when the objective changes by no more than a share of itself."""
 
-    def __init__(self, threshold, total):
+    def __init__(self, threshold: float, total: float):
         self.threshold = threshold
         self.total = total
-        self.previous = None
+        self.previous: float | None = None
 
-    def __call__(self, progress):
+    def __call__(self, progress: Any) -> bool:
         inertia = progress["inertia"] if isinstance(progress, np.void) else progress.inertia
         obj = self.total - inertia
         previous, self.previous = self.previous, obj
         return previous is None or abs(previous - obj) > self.threshold * abs(previous)
 
 
-def _stats(obj, seconds, seconds_search, imbalance):
+def _stats(
+    obj: np.ndarray, seconds: Any, seconds_search: Any, imbalance: float
+) -> list[dict[str, float]]:
     """iteration_stats; the imbalance is known of the last iteration."""
     rows = [
         {

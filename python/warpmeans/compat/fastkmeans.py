@@ -7,6 +7,10 @@ The same seed draws the same initial centroids, and the same subsample, as fastk
 - `tol` bounds a sum that is never less than fastkmeans' sum of shifts.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 import warpmeans
@@ -49,21 +53,21 @@ class FastKMeans:
 
     def __init__(
         self,
-        d,
-        k,
-        niter=25,
-        tol=1e-8,
-        gpu=True,
-        seed=0,
-        max_points_per_centroid=1_000_000_000,
-        chunk_size_data=51_200,
-        chunk_size_centroids=10_240,
-        device=None,
-        dtype=None,
-        pin_gpu_memory=True,
-        verbose=False,
-        nredo=1,
-        use_triton=None,
+        d: int,
+        k: int,
+        niter: int = 25,
+        tol: float = 1e-8,
+        gpu: bool = True,
+        seed: int = 0,
+        max_points_per_centroid: int | None = 1_000_000_000,
+        chunk_size_data: int = 51_200,
+        chunk_size_centroids: int = 10_240,
+        device: Any = None,
+        dtype: Any = None,
+        pin_gpu_memory: bool = True,
+        verbose: bool = False,
+        nredo: int = 1,
+        use_triton: bool | None = None,
     ):
         if nredo != 1:
             raise ValueError(f"nredo is {nredo}; it must be 1")
@@ -82,7 +86,7 @@ class FastKMeans:
         self.verbose = verbose
         self.use_triton = use_triton
 
-    def train(self, data):
+    def train(self, data: Any) -> None:
         """Cluster (n, d) points and set `centroids`.
 
         Raises
@@ -115,25 +119,25 @@ class FastKMeans:
         )
         self.centroids = to_numpy(result.centroids)
 
-    def fit(self, data):
+    def fit(self, data: Any) -> FastKMeans:
         """Cluster, and return self."""
         self.train(data)
         return self
 
-    def predict(self, data):
+    def predict(self, data: Any) -> np.ndarray:
         """Labels of the nearest centroids, (n,) int64 of NumPy."""
         if self.centroids is None:
             raise RuntimeError("Must call train() or fit() before predict().")
         labels = warpmeans.predict(as_points(data, self.d), self.centroids, device=self.device)
         return cast(to_numpy(labels), "int64")
 
-    def fit_predict(self, data):
+    def fit_predict(self, data: Any) -> np.ndarray:
         """Cluster; labels of all points, as from `predict`."""
         self.fit(data)
         return self.predict(data)
 
 
-def _device(gpu, device):
+def _device(gpu: bool, device: Any) -> str | None:
     """What kmeans takes; None is where the points are."""
     if gpu is False:
         return "cpu"

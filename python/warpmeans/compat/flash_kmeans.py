@@ -13,6 +13,10 @@ The same torch seed draws the same initial centroids as flash-kmeans. What diffe
 - `n_clusters` may not exceed the number of points.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 import warpmeans
@@ -30,16 +34,23 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     raise AttributeError(
         f"warpmeans.compat.flash_kmeans has no {name!r}; of flash_kmeans it has "
         f"{', '.join(__all__)}"
     )
 
 
-def batch_kmeans_Euclid(  # noqa: N802
-    x, n_clusters, max_iters=100, tol=0.0, init_centroids=None, verbose=False, *, use_heuristic=True
-):
+def batch_kmeans_Euclid(
+    x: Any,
+    n_clusters: int,
+    max_iters: int = 100,
+    tol: float = 0.0,
+    init_centroids: Any = None,
+    verbose: bool = False,
+    *,
+    use_heuristic: bool = True,
+) -> tuple[Any, Any, int]:
     """Lloyd's k-means of every item of a batch, Euclidean.
 
     Parameters
@@ -74,7 +85,14 @@ def batch_kmeans_Euclid(  # noqa: N802
     return _lloyd(x, centroids, max_iters, tol, verbose)
 
 
-def batch_kmeans_Cosine(x, n_clusters, max_iters=100, tol=0.0, init_centroids=None, verbose=False):  # noqa: N802
+def batch_kmeans_Cosine(
+    x: Any,
+    n_clusters: int,
+    max_iters: int = 100,
+    tol: float = 0.0,
+    init_centroids: Any = None,
+    verbose: bool = False,
+) -> tuple[Any, Any, int]:
     """Spherical k-means of every item of a batch; see `batch_kmeans_Euclid`.
 
     Points are taken at unit length, centroids have it.
@@ -83,7 +101,14 @@ def batch_kmeans_Cosine(x, n_clusters, max_iters=100, tol=0.0, init_centroids=No
     return _lloyd(x, centroids, max_iters, tol, verbose, metric="cosine")
 
 
-def batch_kmeans_Dot(x, n_clusters, max_iters=100, tol=0.0, init_centroids=None, verbose=False):  # noqa: N802
+def batch_kmeans_Dot(
+    x: Any,
+    n_clusters: int,
+    max_iters: int = 100,
+    tol: float = 0.0,
+    init_centroids: Any = None,
+    verbose: bool = False,
+) -> tuple[Any, Any, int]:
     """K-means by the largest dot product of every item of a batch; see `batch_kmeans_Euclid`.
 
     As in flash-kmeans a centroid is the mean of its points brought to unit length, and only the
@@ -100,17 +125,17 @@ def batch_kmeans_Dot(x, n_clusters, max_iters=100, tol=0.0, init_centroids=None,
     return labels, centroids, done + n_iters
 
 
-def kmeans_largeN(  # noqa: N802
-    x,
-    n_clusters,
-    max_iters=100,
-    tol=0.0,
-    verbose=False,
-    BLOCK_N=1048576,  # noqa: N803
-    init_centroids=None,
-    device=None,
-    dtype=None,
-):
+def kmeans_largeN(
+    x: Any,
+    n_clusters: int,
+    max_iters: int = 100,
+    tol: float = 0.0,
+    verbose: bool = False,
+    BLOCK_N: int = 1048576,
+    init_centroids: Any = None,
+    device: Any = None,
+    dtype: Any = None,
+) -> tuple[Any, Any]:
     """Lloyd's k-means of (N, D) points, Euclidean; see `batch_kmeans_Euclid`.
 
     Parameters
@@ -133,7 +158,9 @@ def kmeans_largeN(  # noqa: N802
     return labels[0], centroids[0]
 
 
-def kmeans_largeN_assign(x, centroids, BLOCK_N=1048576, device=None, dtype=None):  # noqa: N802, N803
+def kmeans_largeN_assign(
+    x: Any, centroids: Any, BLOCK_N: int = 1048576, device: Any = None, dtype: Any = None
+) -> Any:
     """Labels of the nearest centroids: (N,) int32 for (N, D) points.
 
     `BLOCK_N` and `dtype` have no meaning here: points are read exactly where they are.
@@ -171,18 +198,18 @@ class FlashKMeans:
 
     def __init__(
         self,
-        d,
-        k,
-        niter=25,
-        tol=1e-8,
-        use_triton=True,
-        seed=0,
-        chunk_size_data=32768,
-        chunk_size_centroids=1024,
-        chunk_size_data_cpu=1048576,
-        verbose=False,
-        dtype=None,
-        device=None,
+        d: int,
+        k: int,
+        niter: int = 25,
+        tol: float = 1e-8,
+        use_triton: bool = True,
+        seed: int = 0,
+        chunk_size_data: int = 32768,
+        chunk_size_centroids: int = 1024,
+        chunk_size_data_cpu: int = 1048576,
+        verbose: bool = False,
+        dtype: Any = None,
+        device: Any = None,
     ):
         self.d = int(d)
         self.k = int(k)
@@ -200,7 +227,7 @@ class FlashKMeans:
         self.cluster_ids_b = None
         self._batch_size = None
 
-    def train(self, data):
+    def train(self, data: Any) -> None:
         """Cluster (n, d) or (B, n, d) points."""
         self._batch_size = data.shape[0] if data.ndim == 3 else None
         x = self._checked(data)
@@ -214,12 +241,12 @@ class FlashKMeans:
             dtype=self.dtype,
         )
 
-    def fit(self, data):
+    def fit(self, data: Any) -> FlashKMeans:
         """Cluster, and return self."""
         self.train(data)
         return self
 
-    def predict(self, data):
+    def predict(self, data: Any) -> Any:
         """Labels of the nearest centroids: (n,) or (B, n) int32, as the points are."""
         if self.centroids_b is None:
             raise RuntimeError("Model not trained. Call train() or fit() first.")
@@ -231,26 +258,26 @@ class FlashKMeans:
         labels = warpmeans.predict(self._checked(data), self.centroids_b, device=self.device)
         return labels[0] if batch_size is None else labels
 
-    def fit_predict(self, data):
+    def fit_predict(self, data: Any) -> Any:
         """Cluster; the labels as from `predict`."""
         self.train(data)
         return self.cluster_ids_b[0] if self._batch_size is None else self.cluster_ids_b
 
-    def _checked(self, data):
+    def _checked(self, data: Any) -> Any:
         x = _batch(data, data.ndim)
         if x.shape[-1] != self.d:
             raise ValueError(f"points have {x.shape[-1]} features; d is {self.d}")
         return x
 
 
-def _batch(x, ndim):
+def _batch(x: Any, ndim: int) -> Any:
     """The points as a batch, of one item if they are (n, d)."""
     if x.ndim != ndim or ndim not in (2, 3):
         raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (n, d) or (B, n, d)")
     return x if ndim == 3 else x[None]
 
 
-def _initial_centroids(x, n_clusters, given, seed=None):
+def _initial_centroids(x: Any, n_clusters: int, given: Any, seed: int | None = None) -> Any:
     """(B, k, d): the given ones, or points drawn with replacement as flash-kmeans does."""
     if x.ndim != 3:
         raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (B, N, D)")
@@ -266,7 +293,17 @@ def _initial_centroids(x, n_clusters, given, seed=None):
     return torch.gather(x, 1, rows[..., None].expand(-1, -1, d))
 
 
-def _lloyd(x, centroids, max_iters, tol, verbose, *, weights=None, dtype=None, **options):
+def _lloyd(
+    x: Any,
+    centroids: Any,
+    max_iters: int,
+    tol: float,
+    verbose: bool,
+    *,
+    weights: Any = None,
+    dtype: Any = None,
+    **options: Any,
+) -> tuple[Any, Any, int]:
     """Labels, centroids and the number of iterations of a batch, as the functions return them."""
     if tol > 0 and len(x) > 1:
         # A callback stops the whole call, so every item gets a call of its own.
