@@ -239,6 +239,12 @@ def test_errors():
         trained(ours, x[:, :3])
     with pytest.raises(RuntimeError, match="init_centroids has 11 rows, more than k = 10"):
         trained(ours, x, init_centroids=x[:11])
+    with pytest.raises(ValueError, match=r"weights have the shape \(3,\), not \(1500,\)"):
+        trained(ours, x, weights=[1, 1, 1])
+    with pytest.raises(ValueError, match="k is 0"):
+        ours.Kmeans(D, 0)
+    with pytest.raises(ValueError, match="max_points_per_centroid is 0"):
+        trained(ours, x, max_points_per_centroid=0)
     with pytest.raises(RuntimeError, match="train before"):
         ours.Kmeans(D, K).assign(x)
     x[3, 4] = np.nan
@@ -246,3 +252,13 @@ def test_errors():
         trained(ours, x)
     with pytest.raises(AttributeError, match="IndexIVFFlat"):
         ours.IndexIVFFlat  # noqa: B018
+
+
+def test_verbose_shows_progress(capfd):
+    trained(ours, points(), niter=3, verbose=True)
+    assert "3" in capfd.readouterr().err
+
+
+def test_nothing_is_printed_otherwise(capfd):
+    trained(ours, points(), niter=3)
+    assert capfd.readouterr() == ("", "")

@@ -223,12 +223,18 @@ def test_numpy_draws_from_numpys_generators():
 
 def test_errors():
     x = points()
-    with pytest.raises(ValueError, match=r"\(600, 8\); it must be \(B, N, D\)"):
+    with pytest.raises(ValueError, match=r"\(600, 8\); it must be \(B, n, d\)"):
         flash_kmeans.batch_kmeans_Euclid(x[0], 5)
-    with pytest.raises(ValueError, match="601"):
+    with pytest.raises(TypeError, match="x is a list"):
+        flash_kmeans.batch_kmeans_Euclid(x.tolist(), 5)
+    with pytest.raises(ValueError, match=r"n_clusters \(601\) exceeds n_samples \(600\)"):
         flash_kmeans.batch_kmeans_Euclid(x, 601)
+    with pytest.raises(ValueError, match=r"shape \(2, 4, 8\); it must be \(2, 5, 8\)"):
+        flash_kmeans.batch_kmeans_Euclid(x, 5, init_centroids=x[:, :4])
     with pytest.raises(ValueError, match=r"\(2, 600, 8\)"):
         flash_kmeans.kmeans_largeN(x, 5)
+    with pytest.raises(ValueError, match=r"\(8,\); it must be \(n, d\) or \(B, n, d\)"):
+        flash_kmeans.FlashKMeans(8, 5).train(x[0, 0])
     model = flash_kmeans.FlashKMeans(8, 5)
     with pytest.raises(RuntimeError, match="not trained"):
         model.predict(x)
@@ -239,3 +245,12 @@ def test_errors():
         model.predict(x[0])
     with pytest.raises(AttributeError, match="triton_centroid_update_euclid"):
         flash_kmeans.triton_centroid_update_euclid  # noqa: B018
+
+
+def test_device_and_dtype_may_be_torchs():
+    torch = pytest.importorskip("torch")
+    x = torch.from_numpy(points())
+    model = flash_kmeans.FlashKMeans(8, 5, device=torch.device("cpu"), dtype=torch.bfloat16)
+    assert model.fit(x).centroids_b.dtype == torch.bfloat16
+    labels, centroids = flash_kmeans.kmeans_largeN(x[0], 5, device="cpu", dtype=torch.float16)
+    assert labels.shape == (600,) and centroids.dtype == torch.float16

@@ -161,6 +161,8 @@ class Kmeans:
         """Forget the result, and take another number of clusters if given."""
         if k is not None:
             self.k = int(k)
+        if self.k < 1:
+            raise ValueError(f"k is {self.k}; it must be at least 1")
         self.centroids = None
         self.obj = None
         self.iteration_stats = None
@@ -221,6 +223,14 @@ class Kmeans:
     def _training_set(self, x: Any, weights: Any, seed: int) -> tuple[Any, Any]:
         """The points to train on, and their weights."""
         n, k, cp = len(x), self.k, self.cp
+        if cp.max_points_per_centroid < 1:
+            raise ValueError(
+                f"max_points_per_centroid is {cp.max_points_per_centroid}; it must be at least 1"
+            )
+        if weights is not None:
+            weights = to_kind_of(x, weights)
+            if tuple(weights.shape) != (n,):
+                raise ValueError(f"weights have the shape {tuple(weights.shape)}, not ({n},)")
         if n < k:
             raise RuntimeError(
                 f"Number of training points ({n}) should be at least as large as number of "
@@ -235,8 +245,6 @@ class Kmeans:
         size = k * cp.max_points_per_centroid
         if n <= size:
             return x, weights
-        if size < 1:
-            raise ValueError(f"max_points_per_centroid is {cp.max_points_per_centroid}")
         if cp.use_faster_subsampling:
             rows = split_mix(seed, size) % np.uint64(n)
         else:
@@ -258,7 +266,7 @@ class Kmeans:
             # A mean of points is a mean of unit rows that weigh as much as the points are long.
             origin = np.zeros((1, self.d), np.float32)
             lengths = warpmeans.transform(x, origin, device=self._device())[:, 0]
-            weighted_lengths = lengths if weights is None else lengths * to_kind_of(x, weights)
+            weighted_lengths = lengths if weights is None else lengths * weights
             options["metric"] = "cosine"
             options["weights"] = weighted_lengths
             total = float(cast(weighted_lengths, "float64").sum())

@@ -15,6 +15,7 @@ The same torch seed draws the same initial centroids as flash-kmeans. What diffe
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -152,7 +153,7 @@ def kmeans_largeN(
     cluster_ids : (N,) int32
     centroids : (n_clusters, D)
     """
-    x = _batch(x, 2)
+    x = _batch(x, (2,))
     centroids = _initial_centroids(x, n_clusters, init_centroids)
     labels, centroids, _ = _lloyd(x, centroids, max_iters, tol, verbose, device=device, dtype=dtype)
     return labels[0], centroids[0]
@@ -229,8 +230,8 @@ class FlashKMeans:
 
     def train(self, data: Any) -> None:
         """Cluster (n, d) or (B, n, d) points."""
-        self._batch_size = data.shape[0] if data.ndim == 3 else None
         x = self._checked(data)
+        self._batch_size = data.shape[0] if data.ndim == 3 else None
         self.cluster_ids_b, self.centroids_b, _ = _lloyd(
             x,
             _initial_centroids(x, self.k, None, self.seed),
@@ -250,12 +251,13 @@ class FlashKMeans:
         """Labels of the nearest centroids: (n,) or (B, n) int32, as the points are."""
         if self.centroids_b is None:
             raise RuntimeError("Model not trained. Call train() or fit() first.")
+        x = self._checked(data)
         batch_size = data.shape[0] if data.ndim == 3 else None
         if batch_size != self._batch_size:
             raise ValueError(
                 f"trained with batch size B={self._batch_size}, but predict got B={batch_size}"
             )
-        labels = warpmeans.predict(self._checked(data), self.centroids_b, device=self.device)
+        labels = warpmeans.predict(x, self.centroids_b, device=self.device)
         return labels[0] if batch_size is None else labels
 
     def fit_predict(self, data: Any) -> Any:
@@ -264,25 +266,34 @@ class FlashKMeans:
         return self.cluster_ids_b[0] if self._batch_size is None else self.cluster_ids_b
 
     def _checked(self, data: Any) -> Any:
-        x = _batch(data, data.ndim)
+        x = _batch(data, (2, 3))
         if x.shape[-1] != self.d:
             raise ValueError(f"points have {x.shape[-1]} features; d is {self.d}")
         return x
 
 
-def _batch(x: Any, ndim: int) -> Any:
+def _batch(x: Any, allowed: tuple[int, ...]) -> Any:
     """The points as a batch, of one item if they are (n, d)."""
-    if x.ndim != ndim or ndim not in (2, 3):
-        raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (n, d) or (B, n, d)")
-    return x if ndim == 3 else x[None]
+    if not hasattr(x, "ndim"):
+        raise TypeError(f"x is a {type(x).__name__}; it must be a tensor or an array")
+    if x.ndim not in allowed:
+        shapes = {2: "(n, d)", 3: "(B, n, d)"}
+        expected = " or ".join(shapes[ndim] for ndim in allowed)
+        raise ValueError(f"x has the shape {tuple(x.shape)}; it must be {expected}")
+    return x[None] if x.ndim == 2 else x
 
 
 def _initial_centroids(x: Any, n_clusters: int, given: Any, seed: int | None = None) -> Any:
     """(B, k, d): the given ones, or points drawn with replacement as flash-kmeans does."""
-    if x.ndim != 3:
-        raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (B, N, D)")
-    b, n, d = x.shape
+    b, n, d = _batch(x, (3,)).shape
+    if n_clusters > n:
+        raise ValueError(f"n_clusters ({n_clusters}) exceeds n_samples ({n})")
     if given is not None:
+        if math.prod(given.shape) != b * n_clusters * d:
+            raise ValueError(
+                f"init_centroids has the shape {tuple(given.shape)}; "
+                f"it must be ({b}, {n_clusters}, {d})"
+            )
         return given.reshape(b, n_clusters, d)
     torch = torch_of(x)
     if torch is None:
