@@ -31,6 +31,7 @@ RULES = [
     ("src", ("warpmeans/", *SRC_TOP), ()),
     ("cli", ("warpmeans/", "io/", "core/", "fma_peak.h", "own"),
      ("CLI/", "fmt/", "nlohmann/", "unistd.h")),
+    ("python/src", ("warpmeans/", "own"), ("nanobind/",)),
     ("benchmarks", ("warpmeans/", "fma_peak.h", "own"), ("hwy/", "nlohmann/", *POSIX)),
     ("tests", ("warpmeans/", *SRC_TOP, "io/", "backend/", "support/", "evaluate_metrics.h", "own"),
      ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "stdlib.h", "cuda_runtime_api.h", *POSIX)),
@@ -63,7 +64,7 @@ def problems_of(path):
 
 
 def main():
-    folders = ("include", "src", "cli", "benchmarks", "tests")
+    folders = ("include", "src", "cli", "python", "benchmarks", "tests")
     files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
     problems = [problem for path in files for problem in problems_of(path)]
     print("\n".join(problems) if problems else f"{len(files)} files include only what they may")

@@ -1,5 +1,7 @@
 """``python -m warpmeans``: the command `warpmeans`."""
 
+import sys
+
 from warpmeans._cli import main
 
-main()
+sys.exit(main())

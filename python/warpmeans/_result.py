@@ -92,7 +92,7 @@ def make_result(fields, kind, order):
         answer(fields["centroids"]),
         answer(fields["inertia"]),
         answer(fields["n_iter"]),
-        answer(fields["counts"]),
+        answer(fields["counts"].view(np.int64)),  # DLPack's 64-bit integers are C's long long
         answer(np.argsort(labels, axis=-1, kind="stable")) if order else None,
     )
     history = [rows.view(HISTORY_DTYPE) for rows in fields["history"]]
