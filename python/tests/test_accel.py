@@ -125,3 +125,13 @@ def test_without_program():
     done = run()
     assert done.returncode == 2
     assert "no program given" in done.stderr
+
+
+def test_the_drop_ins_import_no_original():
+    code = (
+        "import sys\n"
+        "from warpmeans.compat import faiss, fastkmeans, flash_kmeans\n"
+        "assert not {'torch', 'faiss', 'fastkmeans', 'flash_kmeans', 'sklearn'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

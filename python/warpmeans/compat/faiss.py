@@ -136,6 +136,18 @@ class Kmeans:
         For a parameter that faiss does not have.
     NotImplementedError
         For ``progressive_dim_steps``; for ``int_centroids`` with ``spherical``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from warpmeans.compat.faiss import Kmeans
+    >>> x = np.array([[0, 0], [0, 1], [10, 10], [10, 11]], np.float32)
+    >>> kmeans = Kmeans(2, 2, niter=5, min_points_per_centroid=1)
+    >>> float(kmeans.train(x))
+    1.0
+    >>> distances, labels = kmeans.index.search(x, 1)
+    >>> kmeans.centroids[labels.ravel()][:, 1]
+    array([ 0.5,  0.5, 10.5, 10.5], dtype=float32)
     """
 
     def __init__(self, d: int, k: int, **kwargs: Any):

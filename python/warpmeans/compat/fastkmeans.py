@@ -49,6 +49,16 @@ class FastKMeans:
     Attributes
     ----------
     centroids : (k, d) NumPy float32, or None before `train`
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from warpmeans.compat.fastkmeans import FastKMeans
+    >>> x = np.array([[0, 0], [0, 1], [10, 10], [10, 11]], np.float32)
+    >>> kmeans = FastKMeans(d=2, k=2, gpu=False)
+    >>> labels = kmeans.fit_predict(x)
+    >>> kmeans.centroids[labels][:, 1]
+    array([ 0.5,  0.5, 10.5, 10.5], dtype=float32)
     """
 
     def __init__(

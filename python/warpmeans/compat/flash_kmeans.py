@@ -81,6 +81,17 @@ def batch_kmeans_Euclid(
     ------
     ValueError
         For wrong shapes, NaN or Inf, or more clusters than points.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from warpmeans.compat.flash_kmeans import batch_kmeans_Euclid
+    >>> x = np.array([[[0, 0], [0, 1], [10, 10], [10, 11]]], np.float32)
+    >>> ids, centers, n_iters = batch_kmeans_Euclid(x, 2, init_centroids=x[:, [0, 2]])
+    >>> ids
+    array([[0, 0, 1, 1]], dtype=int32)
+    >>> centers[0, :, 1]
+    array([ 0.5, 10.5], dtype=float32)
     """
     centroids = _initial_centroids(x, n_clusters, init_centroids)
     return _lloyd(x, centroids, max_iters, tol, verbose)
