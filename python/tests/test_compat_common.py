@@ -3,28 +3,28 @@
 import numpy as np
 import pytest
 
-from warpmeans.compat._common import as_points, cast, shuffled_rows, split_mix, to_kind_of
+from warpmeans.compat._common import as_points, cast, seeded, shuffled_rows, split_mix, to_kind_of
 
 
 def test_draws_are_those_of_torch_and_faiss():
     """Recorded: torch.manual_seed(7), torch.randperm(1000), then (50); and faiss.rand_perm."""
-    generator = np.random.RandomState(7)
+    generator = seeded(7)
     assert shuffled_rows(1000, 999, generator)[:5].tolist() == [615, 284, 599, 580, 347]
     assert shuffled_rows(50, 5, generator).tolist() == [21, 34, 15, 24, 10]
-    rows = shuffled_rows(1000, 5, np.random.RandomState(-5 % 2**32))
+    rows = shuffled_rows(1000, 5, seeded(-5))
     assert rows.tolist() == [30, 691, 129, 709, 575]
 
 
 def test_a_prefix_is_that_of_the_whole_permutation():
-    whole = shuffled_rows(300, 300, np.random.RandomState(1))
+    whole = shuffled_rows(300, 300, seeded(1))
     assert sorted(whole) == list(range(300))
     for count in (0, 1, 299):
-        prefix = shuffled_rows(300, count, np.random.RandomState(1))
+        prefix = shuffled_rows(300, count, seeded(1))
         np.testing.assert_array_equal(prefix, whole[:count])
 
 
 def test_more_rows_than_32_bits_reach():
-    rows = shuffled_rows(2**40, 100, np.random.RandomState(1))
+    rows = shuffled_rows(2**40, 100, seeded(1))
     assert rows.max() > 2**36 and len(set(rows)) == 100
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
@@ -49,10 +50,27 @@ def as_points(x: Any, d: int) -> Any:
     """
     if torch_of(x) is None:
         x = np.asarray(x)
+        dtype = x.dtype.name if x.dtype.isnative else "swapped"
+    else:
+        dtype = str(x.dtype).removeprefix("torch.")
     if x.ndim != 2 or x.shape[1] != d:
         raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (n, d) with d = {d}")
     exact = ("float32", "float16", "bfloat16", "uint8", "int8")
-    return x if str(x.dtype).removeprefix("torch.") in exact else cast(x, "float32")
+    return x if dtype in exact else cast(x, "float32")
+
+
+_of_thread = threading.local()
+
+
+def seeded(seed: int) -> np.random.RandomState:
+    """The Mersenne Twister that the originals seed; the thread's own, good until its next call.
+
+    Making a RandomState takes as long as a small fit, seeding one again next to nothing.
+    """
+    if not hasattr(_of_thread, "generator"):
+        _of_thread.generator = np.random.RandomState()
+    _of_thread.generator.seed(seed % 2**32)
+    return _of_thread.generator
 
 
 def shuffled_rows(n: int, count: int, generator: np.random.RandomState) -> np.ndarray:
@@ -64,7 +82,7 @@ def shuffled_rows(n: int, count: int, generator: np.random.RandomState) -> np.nd
     Parameters
     ----------
     generator : numpy.random.RandomState
-        Seeded as the original's, of which it then gives the same draws.
+        `seeded` as the original's, of which it then gives the same draws.
     """
     first = np.arange(count)
     word = np.uint32 if n <= 2**32 else np.uint64

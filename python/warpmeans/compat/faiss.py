@@ -25,6 +25,7 @@ from warpmeans.compat._common import (
     as_points,
     cast,
     cuda_works,
+    seeded,
     shuffled_rows,
     split_mix,
     to_kind_of,
@@ -208,7 +209,7 @@ class Kmeans:
         x, weights = self._training_set(x, weights, seed)
         if len(x) == self.k:
             self.centroids = to_numpy(cast(x, "float32")).copy()
-            self.iteration_stats = _stats(np.zeros(1), [0.0], [0.0], 1.0)
+            self.iteration_stats = _stats(np.zeros(1), np.zeros(1), np.zeros(1), 1.0)
             self.iteration_stats[0]["nsplit"] = 0
         else:
             try:
@@ -260,7 +261,7 @@ class Kmeans:
         if cp.use_faster_subsampling:
             rows = split_mix(seed, size) % np.uint64(n)
         else:
-            rows = shuffled_rows(n, size, np.random.RandomState(seed % 2**32))
+            rows = shuffled_rows(n, size, seeded(seed))
         rows = rows.astype(np.int64)
         return x[rows], None if weights is None else weights[rows]
 
@@ -304,7 +305,7 @@ class Kmeans:
             return "k-means++"
         if self.cp.init_method != ClusteringInitMethod_RANDOM and m < self.k:
             raise NotImplementedError(f"k-means++ cannot start from {m} given centroids")
-        rows = shuffled_rows(len(x), self.k, np.random.RandomState(seed % 2**32))
+        rows = shuffled_rows(len(x), self.k, seeded(seed))
         centroids = cast(x[rows], "float32")
         if m:
             centroids[:m] = cast(to_kind_of(x, as_points(given, self.d)), "float32")
@@ -339,15 +340,16 @@ class Kmeans:
         return np.copysign(np.floor(np.abs(centroids) + 0.5), centroids)
 
     def _rows(self, results: list[warpmeans.KMeansResult], total: float) -> list[dict[str, float]]:
-        history = np.concatenate([result.history for result in results])
-        obj = history["inertia"]
+        def column(name):
+            return np.concatenate([result.history[name] for result in results])
+
+        obj = column("inertia")
         counts = to_numpy(results[-1].counts).astype(np.float64)
-        imbalance = self.k * np.square(counts).sum() / np.square(counts.sum())
         return _stats(
             total - obj if self.cp.spherical else obj,
-            np.cumsum(history["seconds"]),
-            np.cumsum(history["seconds_assign"]),
-            imbalance,
+            column("seconds").cumsum(),
+            column("seconds_assign").cumsum(),
+            self.k * (counts @ counts) / counts.sum() ** 2,
         )
 
 
@@ -367,18 +369,20 @@ class _EarlyStop:
 
 
 def _stats(
-    obj: np.ndarray, seconds: Any, seconds_search: Any, imbalance: float
+    obj: np.ndarray, seconds: np.ndarray, seconds_search: np.ndarray, imbalance: float
 ) -> list[dict[str, float]]:
     """iteration_stats; the imbalance is known of the last iteration."""
     rows = [
         {
-            "obj": float(value),
-            "time": float(so_far),
-            "time_search": float(search),
+            "obj": value,
+            "time": so_far,
+            "time_search": search,
             "imbalance_factor": np.nan,
             "nsplit": np.nan,
         }
-        for value, so_far, search in zip(obj, seconds, seconds_search, strict=True)
+        for value, so_far, search in zip(
+            obj.tolist(), seconds.tolist(), seconds_search.tolist(), strict=True
+        )
     ]
     if rows:
         rows[-1]["imbalance_factor"] = float(imbalance)

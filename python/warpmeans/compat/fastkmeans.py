@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import warpmeans
-from warpmeans.compat._common import as_points, cast, cuda_works, shuffled_rows, to_numpy
+from warpmeans.compat._common import as_points, cast, cuda_works, seeded, shuffled_rows, to_numpy
 
 __version__ = "0.5.0"
 __all__ = ["FastKMeans"]
@@ -105,7 +105,7 @@ class FastKMeans:
             For wrong shapes, NaN or Inf, or fewer points than clusters.
         """
         x = as_points(data, self.d)
-        generator = np.random.RandomState(self.seed % 2**32)
+        generator = seeded(self.seed)
         n, limit = len(x), self.max_points_per_centroid
         if limit is not None and n > self.k * limit:
             x = x[shuffled_rows(n, self.k * limit, generator)]
