@@ -13,40 +13,10 @@
 
 #include "support/compare.h"
 #include "support/generators.h"
+#include "support/on_device.h"
 
 namespace warpmeans::test {
 namespace {
-
-#define ASSERT_CUDA(call) ASSERT_EQ(call, cudaSuccess)
-
-/// Device memory holding a copy of host bytes.
-class OnDevice {
- public:
-  explicit OnDevice(std::size_t bytes) : bytes_(bytes) {
-    EXPECT_EQ(cudaMalloc(&data_, std::max<std::size_t>(1, bytes)), cudaSuccess);
-    EXPECT_EQ(cudaMemset(data_, 0xA5, bytes), cudaSuccess);  // poison
-  }
-  OnDevice(const void* from, std::size_t bytes) : OnDevice(bytes) {
-    EXPECT_EQ(cudaMemcpy(data_, from, bytes, cudaMemcpyHostToDevice), cudaSuccess);
-  }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-  ~OnDevice() { cudaFree(data_); }
-  template <class T>
-  T* as() const {
-    return static_cast<T*>(data_);
-  }
-  template <class T>
-  std::vector<T> read() const {
-    std::vector<T> out(bytes_ / sizeof(T));
-    EXPECT_EQ(cudaMemcpy(out.data(), data_, bytes_, cudaMemcpyDeviceToHost), cudaSuccess);
-    return out;
-  }
-
- private:
-  void* data_ = nullptr;
-  std::size_t bytes_;
-};
 
 /// Points of every batch item, and all that a fit of them needs, on the device.
 struct DeviceFit {
@@ -191,7 +161,7 @@ TEST_F(CudaApiTest, AssignAndUpdateAndSort) {
   const DeviceFit f(some_points(2, 1500, 40, DType::float16), 33, Precision::native);
   const std::size_t bytes = cuda::workspace_bytes(f.view, f.options);
   const OnDevice workspace(bytes);
-  cuda::assign_async(f.view, f.options.init_centroids, f.options, f.labels.as<std::int32_t>(),
+  cuda::assign_async(f.view, f.options.init_centroids, f.options, {f.labels.as<std::int32_t>()},
                      workspace.as<void>(), bytes, nullptr);
   cuda::update_async(f.view, f.labels.as<std::int32_t>(), f.options, f.centroids.as<void>(),
                      f.counts.as<std::int64_t>(), workspace.as<void>(), bytes, nullptr);

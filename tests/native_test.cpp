@@ -18,19 +18,6 @@ namespace {
 
 using reference::Table;
 
-/// The centroids that a native pass compares: rounded to the points' type, for cosine at unit
-/// length.
-Table native_centroids(const Table& centroids, Metric metric, DType dtype) {
-  std::vector<double> values;
-  for (const auto& c : centroids) {
-    const std::vector<double> row = reference::compared(c, metric);
-    for (const double v : row) values.push_back(static_cast<double>(static_cast<float>(v)));
-  }
-  const auto k = static_cast<std::int64_t>(centroids.size());
-  const auto d = static_cast<std::int64_t>(centroids[0].size());
-  return reference::read(to_dtype(values, k, d, dtype).view);
-}
-
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;
   for (std::size_t f = 0; f < a.size(); ++f) sum += a[f] * b[f];

@@ -104,7 +104,7 @@ WM_EXPORT int wm_assign(const WmProblem* problem, std::int32_t* labels, void* wo
                         std::size_t workspace_size, void* stream) {
   return guarded([&] {
     warpmeans::cuda::assign_async(points_of(*problem), centroids_of(*problem), options_of(*problem),
-                                  labels, workspace, workspace_size, stream, kernel_of(*problem));
+                                  {labels}, workspace, workspace_size, stream, kernel_of(*problem));
   });
 }
 

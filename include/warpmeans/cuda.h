@@ -43,11 +43,26 @@ WM_EXPORT void fit_async(const MatrixView& points, const KMeansOptions& options,
                          const FitOutputs& outputs, void* workspace, std::size_t workspace_size,
                          void* stream, std::string_view kernel = {});
 
-/// Enqueues labels (batch, n) of the nearest of `centroids` ((k, d) or (batch, k, d), device
-/// memory). options: metric, precision, n_clusters. docs/precision.md has float16's reach.
+/// Results of assign, in device memory. A null pointer: not wanted.
+///
+/// The score of a point and a centroid is |c|^2 / 2 - x.c (euclidean: the squared distance is
+/// |x|^2 + 2 score), -x.c (inner_product) or -x.c / |c| (cosine); the smallest wins. Native scores
+/// are of the centroids rounded to the points' type; docs/precision.md has the bounds. Scores are
+/// float32 in precision native, float64 in exact.
+struct AssignOutputs {
+  std::int32_t* labels = nullptr;  ///< (batch, n); needed
+  void* scores = nullptr;          ///< (batch, n) of the label's centroid
+  /// (batch, n) the least score of all other centroids: the same where two tie, +Inf where k is 1.
+  void* second_scores = nullptr;
+  std::uint8_t* bad = nullptr;  ///< (batch,) 1: no result; a centroid beyond float16's reach
+};
+
+/// Enqueues labels, and scores, of the nearest of `centroids` ((k, d) or (batch, k, d), device
+/// memory). options: metric, precision, n_clusters. Labels are the same with scores or without.
 WM_EXPORT void assign_async(const MatrixView& points, const MatrixView& centroids,
-                            const KMeansOptions& options, std::int32_t* labels, void* workspace,
-                            std::size_t workspace_size, void* stream, std::string_view kernel = {});
+                            const KMeansOptions& options, const AssignOutputs& outputs,
+                            void* workspace, std::size_t workspace_size, void* stream,
+                            std::string_view kernel = {});
 
 /// Enqueues the rows (batch, n) of each item in the order of their labels, rows of one label in
 /// their own order. With a null workspace nothing is enqueued, and `workspace_size` is set to the

@@ -3,6 +3,10 @@
 #include <cstdint>
 #include <string>
 
+#if WARPMEANS_PYTHON_HAS_CUDA
+#include <cuda_runtime_api.h>
+#endif
+
 namespace warpmeans::python {
 namespace {
 
@@ -106,6 +110,19 @@ DType dtype_of(const nb::ndarray<nb::ro>& array, nb::handle source, const char* 
   refuse_dtype(source, name);
 }
 
+/// Waits for the legacy default stream of the device, behind which _arrays.py had the array's
+/// library put the work that makes the array.
+void wait_for_array([[maybe_unused]] int device) {
+#if WARPMEANS_PYTHON_HAS_CUDA
+  const nb::gil_scoped_release unlocked;
+  int before = 0;
+  cudaGetDevice(&before);
+  cudaSetDevice(device);
+  cudaStreamSynchronize(cudaStreamLegacy);
+  cudaSetDevice(before);
+#endif
+}
+
 Device device_of(const nb::ndarray<nb::ro>& array, const char* name) {
   switch (array.device_type()) {
     case nb::device::cpu::value:
@@ -113,6 +130,7 @@ Device device_of(const nb::ndarray<nb::ro>& array, const char* name) {
       return {DeviceKind::cpu, 0};
     case nb::device::cuda::value:
     case nb::device::cuda_managed::value:
+      wait_for_array(array.device_id());
       return {DeviceKind::cuda, array.device_id()};
     default:
       throw nb::type_error((std::string(name) + " is on a device of DLPack type " +

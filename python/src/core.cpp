@@ -3,8 +3,10 @@
 #include <nanobind/stl/string.h>
 
 #include <charconv>
+#include <numeric>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <warpmeans/kmeans.h>
 #include <warpmeans/version.h>
@@ -74,18 +76,36 @@ nb::object bytes_of(std::vector<IterationStats>&& rows) {
       heap->data(), {heap->size() * sizeof(IterationStats)}, owner));
 }
 
-nb::dict to_dict(KMeansResult&& result, const MatrixView& points, bool batched) {
+/// (batch x n) permutations that sort the points of an item by label, stable.
+std::vector<std::int64_t> order_by_label(const KMeansResult& result) {
+  const std::size_t k = static_cast<std::size_t>(result.centroids.rows());
+  const std::size_t n = result.labels.size() / result.inertia.size();
+  std::vector<std::int64_t> order(result.labels.size());
+  std::vector<std::int64_t> next(k);
+  for (std::size_t b = 0; b < result.inertia.size(); ++b) {
+    std::exclusive_scan(result.counts.data() + b * k, result.counts.data() + (b + 1) * k,
+                        next.begin(), std::int64_t{0});
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto label = static_cast<std::size_t>(result.labels[b * n + i]);
+      order[b * n + static_cast<std::size_t>(next[label]++)] = static_cast<std::int64_t>(i);
+    }
+  }
+  return order;
+}
+
+nb::dict to_dict(KMeansResult&& result, std::vector<std::int64_t>&& order, const MatrixView& points,
+                 bool batched) {
   const auto batch = static_cast<std::size_t>(points.batch);
   const auto n = static_cast<std::size_t>(points.rows);
   const auto k = static_cast<std::size_t>(result.centroids.rows());
+  const auto shaped = [&](auto&& values, std::size_t size) {
+    return batched ? owning_array(std::move(values), {batch, size})
+                   : owning_array(std::move(values), {size});
+  };
   nb::dict out;
-  if (batched) {
-    out["labels"] = owning_array(std::move(result.labels), {batch, n});
-    out["counts"] = owning_array(std::move(result.counts), {batch, k});
-  } else {
-    out["labels"] = owning_array(std::move(result.labels), {n});
-    out["counts"] = owning_array(std::move(result.counts), {k});
-  }
+  out["order"] = order.empty() ? nb::object(nb::none()) : shaped(std::move(order), n);
+  out["labels"] = shaped(std::move(result.labels), n);
+  out["counts"] = shaped(std::move(result.counts), k);
   out["centroids"] = owning_array(std::move(result.centroids), batched);
   nb::list histories;
   for (auto& rows : result.history) histories.append(bytes_of(std::move(rows)));
@@ -105,7 +125,7 @@ nb::dict to_dict(KMeansResult&& result, const MatrixView& points, bool batched) 
 nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb::handle centroids,
               const std::string& metric, nb::handle weights, int n_init, int max_iter, double tol,
               bool fixed_iterations, std::uint64_t seed, const std::string& empty,
-              const std::string& precision, int threads, const std::string& device,
+              const std::string& precision, int threads, const std::string& device, bool order,
               nb::object callback) {
   const Array points = points_of(x, "x");
   const Array init_centroids = centroids.is_none() ? Array() : points_of(centroids, "init");
@@ -127,11 +147,13 @@ nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb
   options.callback = [&progress](const Progress& p) { return progress(p); };
   const Execution execution = execution_of(threads, device);
   KMeansResult result;
+  std::vector<std::int64_t> sorted;
   {
     const nb::gil_scoped_release unlocked;
     result = warpmeans::fit(points.view, options, execution);
+    if (order) sorted = order_by_label(result);
   }
-  return nb::make_tuple(to_dict(std::move(result), points.view, points.batched),
+  return nb::make_tuple(to_dict(std::move(result), std::move(sorted), points.view, points.batched),
                         progress.exception());
 }
 
@@ -196,7 +218,7 @@ NB_MODULE(_core, m) {
         nb::arg("centroids").none(), nb::arg("metric"), nb::arg("weights").none(),
         nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("fixed_iterations"),
         nb::arg("seed"), nb::arg("empty"), nb::arg("precision"), nb::arg("threads"),
-        nb::arg("device"), nb::arg("callback").none(),
+        nb::arg("device"), nb::arg("order"), nb::arg("callback").none(),
         "Fits; returns the result's fields and the exception that stopped it, or None.");
   m.def("predict", &predict, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
         nb::arg("weights").none(), nb::arg("distances"), nb::arg("threads"), nb::arg("device"),

@@ -58,6 +58,9 @@ def test_batch_is_each_item_alone(batch):
     assert together.centroids.shape == (4, 4, 3)
     assert together.inertia.shape == together.n_iter.shape == together.converged.shape == (4,)
     assert together.converged.dtype == bool
+    np.testing.assert_array_equal(
+        together.order, np.argsort(together.labels, axis=1, kind="stable")
+    )
     for b, x in enumerate(batch):
         alone = warpmeans.kmeans(x, 4, seed=5)
         np.testing.assert_array_equal(together.labels[b], alone.labels)

@@ -137,3 +137,16 @@ def test_verbose_with_tqdm(batch, capsys):
     warpmeans.kmeans(batch, 3, verbose=True)
     captured = capsys.readouterr()
     assert captured.out == "" and "kmeans, item " in captured.err and "inertia" in captured.err
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_can_fit():
+    x = np.random.default_rng(0).normal(size=(20000, 8))
+    expected = warpmeans.kmeans(x, 20, threads=2, max_iter=2).inertia  # the pool is there now
+    child = os.fork()
+    if child == 0:
+        signal.alarm(60)
+        same = warpmeans.kmeans(x, 20, threads=2, max_iter=2).inertia == expected
+        os._exit(0 if same else 1)
+    assert os.waitpid(child, 0)[1] == 0

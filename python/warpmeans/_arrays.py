@@ -8,6 +8,10 @@ import numpy as np
 DTYPES = ("float32", "float64", "float16", "bfloat16", "uint8", "int8")
 
 
+#: DLPack's kDLCUDA and kDLCUDAManaged.
+_CUDA = (2, 13)
+
+
 def as_points(x, name="x"):
     """An array for the core, without a copy if `x` is an array.
 
@@ -29,7 +33,9 @@ def as_points(x, name="x"):
     if isinstance(x, np.ndarray):
         return x
     if hasattr(kind, "__dlpack__"):
-        return x.detach() if hasattr(kind, "detach") else x
+        if hasattr(kind, "detach"):
+            x = x.detach()
+        return _CudaPoints(x) if x.__dlpack_device__()[0] in _CUDA else x
     if hasattr(x, "__cuda_array_interface__"):
         return x
     if hasattr(kind, "tocsr"):
@@ -37,6 +43,24 @@ def as_points(x, name="x"):
     if hasattr(x, "__array_interface__") or _has_buffer(x):
         return np.asarray(x)
     return _converted(x, name)
+
+
+class _CudaPoints:
+    """A CUDA array whose library orders its work before the legacy default stream, DLPack's 1.
+
+    The core waits for that stream; asked for no stream, some libraries order nothing.
+    """
+
+    def __init__(self, array):
+        self._array = array
+        self.ndim = array.ndim
+        self.dtype = array.dtype
+
+    def __dlpack__(self, **_):
+        return self._array.__dlpack__(stream=1)
+
+    def __dlpack_device__(self):
+        return self._array.__dlpack_device__()
 
 
 def _has_buffer(x):
@@ -60,13 +84,13 @@ def _converted(x, name):
 
 def as_parameter(values, name):
     """Weights or centroids for the core: contiguous, integers as float64; copied if need be."""
+    if hasattr(type(values), "contiguous"):  # torch's
+        values = values.contiguous()
     array = as_points(values, name)
     if isinstance(array, np.ndarray):
         if array.dtype.kind in "iub" and array.dtype.itemsize > 1 or array.dtype.kind == "b":
             array = array.astype(np.float64)
         return np.ascontiguousarray(array)
-    if hasattr(array, "contiguous"):
-        return array.contiguous()
     return array
 
 

@@ -35,7 +35,7 @@ class Progress:
     def labels_changed(self) -> int:
         """labels that differ from the previous iteration's"""
 
-def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, callback: object | None) -> tuple:
+def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
     """
     Fits; returns the result's fields and the exception that stopped it, or None.
     """

@@ -150,6 +150,7 @@ def kmeans(
             _word("precision", precision),
             _threads(threads),
             "" if device is None else str(device),
+            bool(order),
             callback if reporter is None else reporter,
         )
 
@@ -165,7 +166,7 @@ def kmeans(
             fields, exception = _best_of_callable(attempt, init, x, n_clusters, seed, n_init)
         else:  # every attempt would be the same
             fields, exception = attempt("given", as_parameter(init, "init"), 1)
-    result = make_result(fields, Kind(x), order)
+    result = make_result(fields, Kind(x))
     if exception is not None:
         with suppress(AttributeError):
             exception.result = result

@@ -82,7 +82,7 @@ class KMeansResult(_Fields):
         )
 
 
-def make_result(fields, kind, order):
+def make_result(fields, kind):
     """The result of the core's `fields`, in arrays of `kind` (`_arrays.Kind`)."""
     labels = fields["labels"]
     batched = labels.ndim == 2
@@ -92,8 +92,9 @@ def make_result(fields, kind, order):
         answer(fields["centroids"]),
         answer(fields["inertia"]),
         answer(fields["n_iter"]),
-        answer(fields["counts"].view(np.int64)),  # DLPack's 64-bit integers are C's long long
-        answer(np.argsort(labels, axis=-1, kind="stable")) if order else None,
+        # DLPack's 64-bit integers are C's long long.
+        answer(fields["counts"].view(np.int64)),
+        None if fields["order"] is None else answer(fields["order"].view(np.int64)),
     )
     history = [rows.view(HISTORY_DTYPE) for rows in fields["history"]]
     converged = fields["converged"]

@@ -38,8 +38,7 @@ def as_samples(X, estimator):
     elif hasattr(X, "toarray") and hasattr(X, "tocsr"):
         array = X.toarray()
     elif hasattr(type(X), "__dlpack__"):
-        array = as_points(X, "X")
-        return array.contiguous() if hasattr(array, "contiguous") else array
+        return X.contiguous() if hasattr(type(X), "contiguous") else X
     else:
         array = np.asarray(X)
     if array.dtype.name not in DTYPES or not array.dtype.isnative:

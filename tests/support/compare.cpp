@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <warpmeans/kmeans.h>
 
+#include "support/generators.h"
+
 namespace warpmeans::test {
 namespace {
 
@@ -159,6 +161,17 @@ double inertia_scale(const reference::Table& points, const std::vector<double>& 
 
 reference::Table table_of(const Matrix& centroids, std::int64_t item) {
   return reference::read(centroids.view(), item);
+}
+
+reference::Table native_centroids(const reference::Table& centroids, Metric metric, DType dtype) {
+  std::vector<double> values;
+  for (const auto& c : centroids) {
+    const std::vector<double> row = reference::compared(c, metric);
+    for (const double v : row) values.push_back(static_cast<double>(static_cast<float>(v)));
+  }
+  const auto k = static_cast<std::int64_t>(centroids.size());
+  const auto d = static_cast<std::int64_t>(centroids[0].size());
+  return reference::read(to_dtype(values, k, d, dtype).view);
 }
 
 void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call) {

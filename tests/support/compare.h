@@ -52,6 +52,10 @@ double inertia_scale(const reference::Table& points, const std::vector<double>& 
 
 reference::Table table_of(const Matrix& centroids, std::int64_t item = 0);
 
+/// The centroids that a native pass compares: rounded to the points' type, for cosine at unit
+/// length.
+reference::Table native_centroids(const reference::Table& centroids, Metric metric, DType dtype);
+
 /// EXPECTs an Error of this code with `text` in its message.
 void expect_error(ErrorCode code, const std::string& text, const std::function<void()>& call);
 

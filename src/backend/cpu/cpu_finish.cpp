@@ -98,9 +98,12 @@ double CpuRun::sum_value(std::int64_t j, std::int64_t f) const {
 }
 
 /// Sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
-/// what the sums are about and S a cluster's sum; the other metrics likewise.
+/// what the sums are about and S a cluster's sum; the other metrics likewise. Of the error, what S
+/// adds: each of its W values was rounded to an integer by half of a unit's worth at most.
 double CpuRun::inertia_from_sums(double& error) const {
+  constexpr double kRelative = 0x1p-46;  // what the float64 sums themselves lose, of `size`
   std::vector<double> part(static_cast<std::size_t>(k_)), size(static_cast<std::size_t>(k_));
+  const bool coarse = fixed_.limbs() == 1;
   const auto team = team_for(k_ * d_ * 4);
   team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
@@ -115,9 +118,11 @@ double CpuRun::inertia_from_sums(double& error) const {
         const double term = metric_ == Metric::euclidean ? (c - m) * (weight * (c - m) - 2 * sum)
                                                          : -c * (sum + weight * m);
         total += term;
-        magnitude += metric_ == Metric::euclidean
-                         ? std::fabs(c - m) * (weight * std::fabs(c - m) + 2 * std::fabs(sum))
-                         : std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m));
+        const double lost = coarse ? weight * (fixed_.worth(f) / kRelative) : 0;
+        magnitude +=
+            metric_ == Metric::euclidean
+                ? std::fabs(c - m) * (weight * std::fabs(c - m) + 2 * std::fabs(sum) + lost)
+                : std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m) + lost);
       }
       if (metric_ == Metric::cosine) total += weight;
       part[static_cast<std::size_t>(j)] = total;
@@ -135,19 +140,14 @@ double CpuRun::inertia_from_sums(double& error) const {
       const double apart = mean_[uf] - sum_centre_[uf];
       double sum = 0;
       for (std::int64_t j = 0; j < k_; ++j) sum += sum_value(j, f);
+      const double lost = coarse ? weight * (fixed_.worth(f) / kRelative) : 0;
       scatter += apart * (2 * sum - weight * apart);
-      magnitude += std::fabs(apart) * (2 * std::fabs(sum) + weight * std::fabs(apart));
+      magnitude += std::fabs(apart) * (2 * std::fabs(sum) + weight * std::fabs(apart) + lost);
     }
     inertia += scatter;
     magnitude += scatter;
   }
-  // Rounding of these sums, and of the values that went into the integers.
-  double coarse = 0;
-  if (fixed_.limbs() == 1) {
-    for (const double m : magnitudes_) coarse += m * m;
-    coarse *= std::ldexp(static_cast<double>(n_), 2 - plan_.value_bits);
-  }
-  error = 0x1p-46 * magnitude + coarse;
+  error = kRelative * magnitude;
   return inertia;
 }
 

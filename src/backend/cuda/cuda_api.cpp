@@ -136,12 +136,15 @@ void fit_async(const MatrixView& points, const KMeansOptions& options, const Fit
 }
 
 void assign_async(const MatrixView& points, const MatrixView& centroids,
-                  const KMeansOptions& options, std::int32_t* labels, void* workspace,
+                  const KMeansOptions& options, const AssignOutputs& outputs, void* workspace,
                   std::size_t workspace_size, void* stream, std::string_view kernel) {
   validate_points("assign", points);
   validate_centroids("assign", "centroids", centroids, points);
   require_on_device("assign", "points", points);
   require_on_device("assign", "centroids", centroids);
+  if (!outputs.labels) {
+    throw Error(ErrorCode::invalid_argument, "assign: labels must have a place to go");
+  }
   const DeviceGuard guard(points.device.index);
   const DeviceSpec device = device_spec(points.device.index);
   KMeansOptions with_k = options;
@@ -149,11 +152,13 @@ void assign_async(const MatrixView& points, const MatrixView& centroids,
   const Plan plan = plan_for(points, with_k, device, kernel);
   Engine engine =
       engine_for("assign", points, with_k, plan, device, kernel, workspace, workspace_size, stream);
-  engine.state.labels = labels;
+  engine.state.labels = outputs.labels;
   engine.prepare_assign();
   engine.reset();
   engine.set_centroids(centroids, false);
-  engine.assign(false);
+  launch_assign(engine.kernel, engine.state, device, false, engine.stream,
+                {outputs.scores, outputs.second_scores});
+  if (outputs.bad) write_overflow(engine.state, outputs.bad, engine.stream);
 }
 
 void update_async(const MatrixView& points, const std::int32_t* labels,

@@ -21,7 +21,7 @@ __global__ void __launch_bounds__(kThreads) reset_items(const FitState s) {
   if (b == 0) *s.running = s.batch;
   if (b >= s.batch) return;
   ItemState& item = s.items[b];
-  item.changed = item.n_empty = item.needs_inertia = item.error = 0;
+  item.changed = item.n_empty = item.needs_inertia = item.error = item.sorted_blocks = 0;
   item.n_iter = item.stop = item.converged = item.labels_current = item.norm_overflow = 0;
   item.first_empty = INT_MAX;
   asm volatile("mov.u64 %0, %globaltimer;" : "=l"(item.started));
@@ -157,7 +157,7 @@ void Engine::end_final_pass() const {
   check(cudaGetLastError(), "mark_current");
 }
 
-void Engine::measure_inertia() const { launch_inertia(state, device, false, stream); }
+void Engine::measure_inertia() const { launch_inertia(state, device, stream); }
 
 void Engine::distances(std::int64_t item, std::int64_t first, std::int64_t count, bool to_all,
                        double* out) const {

@@ -25,6 +25,9 @@ inline __host__ __device__ int statistics_blocks(std::int64_t n) {
   return static_cast<int>(blocks < 1024 ? blocks : 1024);
 }
 
+/// Entries of the sort between items: they are loaded four at a time.
+inline __host__ __device__ std::int64_t entry_stride(std::int64_t n) { return (n + 3) / 4 * 4; }
+
 /// One iteration's row of an item's history.
 struct HistoryRow {
   double inertia;
@@ -43,9 +46,9 @@ struct ItemState {
   double largest_weight;
   double scatter;        // sum of w |x - sum_centre|^2
   double mean_variance;  // of the features, without weights
-  double coarse;         // bound on what rounding to integers can do to the inertia
   // ---- this iteration
-  std::int32_t changed;  // labels that did
+  std::int32_t changed;        // labels that did
+  std::int32_t sorted_blocks;  // of the sort's histogram; zero between iterations
   std::int32_t n_empty;
   std::int32_t first_empty;
   std::int32_t needs_inertia;  // sums would cancel: measure from the points
@@ -95,7 +98,7 @@ struct FitState {
   // ---- labels and sums
   std::int32_t* labels;       // (B, N)
   std::int32_t* previous;     // (B, N) before the last assign; -1 at first
-  std::int32_t* entries;      // (B, N) what the sums take in, by cluster; see sort.cu
+  std::int32_t* entries;      // (B, entry_stride) what the sums take in, by cluster; see sort.cu
   std::int64_t* sums;         // (B, K, limbs, D)
   std::int64_t* counts;       // (B, K)
   std::int64_t* weight_sums;  // (B, K, 2), or null
@@ -107,8 +110,9 @@ struct FitState {
   double* cluster_shift;      // (B, K)
   double* cluster_inertia;    // (B, K) and its magnitude
   double* cluster_magnitude;  // (B, K)
-  double* block_sums;         // (B, N / kSumBlock)
-  std::int32_t* block_rows;   // (B, N / kSumBlock)
+  double* block_sums;         // (B, N / kSumBlock) of the inertia
+  double* block_farthest;     // (B, N / kSumBlock) largest distances, and
+  std::int32_t* block_rows;   // (B, N / kSumBlock) whose they are
   std::int64_t* rows;         // (B, K) of the points that become centroids
   HistoryRow* history;        // (B, stop_rule.max_iter)
   ItemState* items;           // (B)

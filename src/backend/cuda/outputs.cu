@@ -17,6 +17,15 @@ __global__ void __launch_bounds__(kThreads) write_items(const FitState s, const 
   if (out.bad) out.bad[b] = item.bad_values || item.norm_overflow || item.error;
 }
 
+__global__ void __launch_bounds__(kThreads) write_overflows(const FitState s, std::uint8_t* bad) {
+  const int b = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
+  if (b < s.batch) bad[b] = s.items[b].norm_overflow != 0;
+}
+
+unsigned blocks_for(std::int32_t batch) {
+  return static_cast<unsigned>((batch - 1) / kThreads + 1);
+}
+
 }  // namespace
 
 void write_outputs(const FitState& s, const FitOutputs& outputs, cudaStream_t stream) {
@@ -26,9 +35,13 @@ void write_outputs(const FitState& s, const FitOutputs& outputs, cudaStream_t st
                           cudaMemcpyDeviceToDevice, stream),
           "cudaMemcpyAsync");
   }
-  write_items<<<static_cast<unsigned>((s.batch + kThreads - 1) / kThreads), kThreads, 0, stream>>>(
-      s, outputs);
+  write_items<<<blocks_for(s.batch), kThreads, 0, stream>>>(s, outputs);
   check(cudaGetLastError(), "write_items");
+}
+
+void write_overflow(const FitState& s, std::uint8_t* bad, cudaStream_t stream) {
+  write_overflows<<<blocks_for(s.batch), kThreads, 0, stream>>>(s, bad);
+  check(cudaGetLastError(), "write_overflows");
 }
 
 }  // namespace warpmeans::cuda

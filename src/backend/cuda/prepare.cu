@@ -11,32 +11,29 @@ namespace {
 constexpr int kThreads = 256;
 constexpr int kSampleRows = 256;
 
-__device__ __forceinline__ double infinity() { return __hiloint2double(0x7FF00000, 0); }
-
-/// The largest power of two u with value * u < 2^bits, as on the CPU.
-__device__ double unit_for(double value, int bits) {
-  if (!(value > 0)) return 1;
-  return ldexp(1.0, min(1000, max(-1000, bits - 1 - ilogb(value))));
-}
-
-/// A point to take variances about, near the mean; it need not be exact.
+/// A point to take variances about, near the mean; it need not be exact. A block takes 32 features.
 template <class T>
-__global__ void __launch_bounds__(kThreads) sample_mean(const FitState s) {
-  const int b = blockIdx.x;
+__global__ void __launch_bounds__(1024) sample_mean(const FitState s, int slices) {
+  constexpr int kTeams = 32;  // rows far apart: all of them asked for at once
+  __shared__ double shared[kTeams][32];
+  const int lane = static_cast<int>(threadIdx.x) & 31, team = static_cast<int>(threadIdx.x) / 32;
+  const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + lane;
   const int step = max(1, s.n / kSampleRows), rows = (s.n + step - 1) / step;
-  for (int f = threadIdx.x; f < s.d; f += kThreads) {
-    double sum = 0;
+  double sum = 0;
 #pragma unroll 8
-    for (int r = 0; r < rows; ++r) {
-      const std::int64_t i = static_cast<std::int64_t>(r) * step;
-      const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];
-      if (is_finite(x)) sum += to_double(x) / point_scale(s, b, i).length;
-    }
-    sum /= rows;
-    if (sizeof(T) == 1 && s.metric != Metric::cosine) sum = rint(sum);
-    s.sample_mean[static_cast<std::int64_t>(b) * s.d + f] =
-        sizeof(T) == 8 ? sum : static_cast<double>(static_cast<float>(sum));
+  for (int r = team; f < s.d && r < rows; r += kTeams) {
+    const std::int64_t i = static_cast<std::int64_t>(r) * step;
+    const T x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i)[f];
+    if (is_finite(x)) sum += to_double(x) / point_scale(s, b, i).length;
   }
+  shared[team][lane] = sum;
+  __syncthreads();
+  if (team != 0 || f >= s.d) return;
+  for (int t = 1; t < kTeams; ++t) sum += shared[t][lane];
+  sum /= rows;
+  if (sizeof(T) == 1 && s.metric != Metric::cosine) sum = rint(sum);
+  s.sample_mean[static_cast<std::int64_t>(b) * s.d + f] =
+      sizeof(T) == 8 ? sum : static_cast<double>(static_cast<float>(sum));
 }
 
 /// |x| of every row, eight lanes a row and in the CPU's order; rows whose squares overflow or
@@ -92,180 +89,6 @@ __global__ void __launch_bounds__(kThreads) weight_range(const FitState s) {
   s.weight_units[b] = unit_for(mine, s.value_bits);
 }
 
-/// Two parts of statistic q as one.
-__device__ __forceinline__ double combine(int q, double a, double b) {
-  return q == 0 ? fmin(a, b) : q == 1 ? fmax(a, b) : a + b;
-}
-
-struct StatisticsShape {
-  int lanes, teams, slices, blocks;  // as in the segmented sums
-  std::int64_t rows;                 // of a block
-};
-
-/// Least and largest as the points' own type holds them, at full speed.
-template <class T>
-using Extreme = std::conditional_t<sizeof(T) == 8, double, float>;
-
-/// Ranges and sums of a block of rows; teams of lanes take rows in turn and are added in order.
-/// kPlain: neither weights nor unit rows.
-template <class T, int kWidth, bool kAligned, bool kPlain>
-__global__ void __launch_bounds__(kThreads)
-    statistics(const FitState s, const StatisticsShape shape) {
-  __shared__ double shared[kThreads];
-  const int per_item = shape.blocks * shape.slices;
-  const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
-  const int slice = rest % shape.slices, block = rest / shape.slices;
-  const int team = threadIdx.x / shape.lanes, lane = threadIdx.x % shape.lanes;
-  const int f = (slice * shape.lanes + lane) * kWidth;
-  const std::int64_t end = min((block + 1) * shape.rows, static_cast<std::int64_t>(s.n));
-  constexpr int kSums = kPlain ? 2 : 4;
-  using E = std::conditional_t<kPlain, Extreme<T>, double>;
-  E least[kWidth], largest[kWidth];
-  double sums[kSums][kWidth] = {}, mean[kWidth];
-#pragma unroll
-  for (int i = 0; i < kWidth; ++i) {
-    mean[i] = f < s.d ? s.sample_mean[static_cast<std::int64_t>(b) * s.d + min(f + i, s.d - 1)] : 0;
-    least[i] = static_cast<E>(infinity());
-    largest[i] = static_cast<E>(-infinity());
-  }
-  bool finite = true;
-#pragma unroll 4
-  for (std::int64_t r = block * shape.rows + team; f < s.d && r < end; r += shape.teams) {
-    Pack<T, kWidth, kAligned> pack;
-    pack.load(row_of<T>(s.points, s.batch_stride, s.row_stride, b, r), f, s.d);
-    PointScale scale;
-    if constexpr (!kPlain) scale = point_scale(s, b, r);
-#pragma unroll
-    for (int i = 0; i < kWidth; ++i) {
-      if (f + i >= s.d) break;
-      finite = finite && is_finite(pack.values[i]);
-      double x = to_double(pack.values[i]);
-      if constexpr (kPlain) {
-        const E own = static_cast<E>(pack.values[i]);
-        least[i] = min(least[i], own);
-        largest[i] = max(largest[i], own);
-      } else {
-        x /= scale.length;
-        least[i] = fmin(least[i], x);
-        largest[i] = fmax(largest[i], x);
-      }
-      const double y = x - mean[i];
-      sums[0][i] += y;
-      sums[1][i] += y * y;
-      if constexpr (!kPlain) {
-        sums[2][i] += scale.weight * y;
-        sums[3][i] += scale.weight * y * y;
-      }
-    }
-  }
-  if (!finite) s.items[b].bad_values = 1;
-  double* out =
-      s.statistics + (static_cast<std::int64_t>(b) * shape.blocks + block) * kStatistics * s.d;
-#pragma unroll
-  for (int i = 0; i < kWidth; ++i) {
-#pragma unroll
-    for (int q = 0; q < 2 + kSums; ++q) {
-      __syncthreads();
-      shared[threadIdx.x] = q == 0   ? static_cast<double>(least[i])
-                            : q == 1 ? static_cast<double>(largest[i])
-                                     : sums[q - 2][i];
-      __syncthreads();
-      if (team != 0 || f + i >= s.d) continue;
-      double all = shared[lane];
-      for (int t = 1; t < shape.teams; ++t) all = combine(q, all, shared[t * shape.lanes + lane]);
-      out[q * s.d + f + i] = all;
-    }
-  }
-}
-
-/// The blocks' statistics of 32 features into those of block 0, in a fixed order.
-__global__ void __launch_bounds__(kThreads)
-    combine_statistics(const FitState s, int blocks, int slices) {
-  constexpr int kTeams = kThreads / 32;
-  __shared__ double shared[kTeams][32];
-  const int b = blockIdx.x / slices, f = (blockIdx.x % slices) * 32 + (threadIdx.x & 31);
-  const int team = threadIdx.x / 32;
-  const int count = s.weights ? kStatistics : 4;
-  double* base = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
-  for (int q = 0; q < count; ++q) {
-    double all = q == 0 ? infinity() : q == 1 ? -infinity() : 0;
-#pragma unroll 8
-    for (int block = team; f < s.d && block < blocks; block += kTeams) {
-      all = combine(q, all, base[(static_cast<std::int64_t>(block) * kStatistics + q) * s.d + f]);
-    }
-    __syncthreads();
-    shared[team][threadIdx.x & 31] = all;
-    __syncthreads();
-    if (team != 0 || f >= s.d) continue;
-    for (int t = 1; t < kTeams; ++t) all = combine(q, all, shared[t][threadIdx.x & 31]);
-    base[static_cast<std::int64_t>(q) * s.d + f] = all;
-  }
-}
-
-/// From the blocks' statistics to what the sums are about and their units; a block an item.
-__global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, int blocks) {
-  __shared__ double shared[kThreads], values[kThreads];
-  const int b = blockIdx.x;
-  ItemState& item = s.items[b];
-  const double* in = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
-  const bool unit_rows = s.metric == Metric::cosine;
-  const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
-  double largest = 0, largest_value = 0, scatter = 0, variance = 0, squares = 0, total_weight = 0;
-  if (s.weights) {
-    double mine = 0;
-    for (std::int64_t i = threadIdx.x; i < s.n; i += kThreads) {
-      mine += s.weights[b * s.weight_stride + i];
-    }
-    total_weight = block_sum(mine, shared);
-  } else {
-    total_weight = s.n;
-  }
-  for (int f = threadIdx.x; f < s.d; f += kThreads) {
-    double all[kStatistics];
-    for (int q = 0; q < (s.weights ? kStatistics : 4); ++q) {
-      all[q] = in[q * static_cast<std::int64_t>(s.d) + f];
-    }
-    const std::int64_t at = static_cast<std::int64_t>(b) * s.d + f;
-    const double mean = s.sample_mean[at];
-    double centre = 0, magnitude = 1.0 + 1e-9;
-    if (!unit_rows) {
-      centre = all[0] / 2 + all[1] / 2;
-      if (integers) centre = rint(centre);
-      if (s.dtype != DType::float64) centre = static_cast<double>(static_cast<float>(centre));
-      magnitude = fmax(all[1] - centre, centre - all[0]);
-    }
-    s.sum_centre[at] = centre;
-    const double unit = unit_for(magnitude * item.largest_weight, s.value_bits);
-    s.unit[at] = unit;
-    s.worth[at] = 1 / unit;
-    largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
-    largest_value = fmax(largest_value, fmax(fabs(all[1]), fabs(all[0])));
-    squares += magnitude * magnitude;
-    const double offset = all[2] / s.n;
-    variance += fmax(0.0, all[3] / s.n - offset * offset);
-    const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
-    const double apart = mean - centre;
-    scatter += square + apart * (2 * sum + total_weight * apart);
-  }
-  scatter = block_sum(scatter, shared);
-  variance = block_sum(variance, shared);
-  squares = block_sum(squares, shared);
-  __syncthreads();
-  shared[threadIdx.x] = largest;
-  values[threadIdx.x] = largest_value;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int t = 1; t < kThreads; ++t) {
-    largest = fmax(largest, shared[t]);
-    largest_value = fmax(largest_value, values[t]);
-  }
-  item.largest_value = largest_value;
-  if (!unit_rows) item.largest = largest;
-  item.scatter = scatter;
-  item.mean_variance = variance / s.d;
-  item.coarse = s.limbs == 1 ? ldexp(squares * s.n, 2 - s.value_bits) : 0;
-}
-
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     find_bad(const FitState s, std::int64_t b, unsigned long long* out) {
@@ -293,7 +116,10 @@ __global__ void __launch_bounds__(32) norm_offset(const FitState s) {
 
 template <class T>
 void launch_mean(const FitState& s, cudaStream_t stream) {
-  sample_mean<T><<<static_cast<unsigned>(s.batch), kThreads, 0, stream>>>(s);
+  const int slices = (s.d + 31) / 32;
+  sample_mean<T>
+      <<<static_cast<unsigned>(slices) * static_cast<unsigned>(s.batch), 1024, 0, stream>>>(s,
+                                                                                            slices);
   norm_offset<<<static_cast<unsigned>(s.batch), 32, 0, stream>>>(s);
 }
 
@@ -316,39 +142,9 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
     }
     weight_range<<<batch, kThreads, 0, stream>>>(s);
     launch_mean<T>(s, stream);
-    constexpr int kWidth = kPackWidth<T>;
-    StatisticsShape shape;
-    const int packs = (s.d + kWidth - 1) / kWidth;
-    shape.lanes = 1;
-    while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
-    shape.slices = (packs + shape.lanes - 1) / shape.lanes;
-    shape.teams = kThreads / shape.lanes;
-    shape.blocks = statistics_blocks(s.n);
-    shape.rows = (s.n + shape.blocks - 1) / shape.blocks;
-    const auto grid =
-        static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
-    const auto launch = [&](auto aligned, auto plain) {
-      statistics<T, kWidth, aligned.value, plain.value><<<grid, kThreads, 0, stream>>>(s, shape);
-    };
-    const bool plain = !s.weights && !s.lengths;
-    const auto with_plain = [&](auto aligned) {
-      if (plain) {
-        launch(aligned, std::true_type{});
-      } else {
-        launch(aligned, std::false_type{});
-      }
-    };
-    if (packs_are_aligned<T>(s)) {
-      with_plain(std::true_type{});
-    } else {
-      with_plain(std::false_type{});
-    }
-    const int slices = (s.d + 31) / 32;
-    combine_statistics<<<static_cast<unsigned>(slices) * batch, kThreads, 0, stream>>>(
-        s, shape.blocks, slices);
-    finish_statistics<<<batch, kThreads, 0, stream>>>(s, shape.blocks);
   });
   check(cudaGetLastError(), "prepare");
+  launch_statistics(s, stream);
 }
 
 void launch_find_bad(const FitState& s, std::int32_t item, unsigned long long* out,

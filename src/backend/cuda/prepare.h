@@ -9,6 +9,8 @@ namespace warpmeans::cuda {
 
 /// Enqueues sample mean, lengths (cosine), ranges, integer units, variance, NaN and Inf.
 void launch_prepare(const FitState&, cudaStream_t);
+/// Its last part, ranges and all that follows from them, in statistics.cu.
+void launch_statistics(const FitState&, cudaStream_t);
 /// Enqueues the sample mean alone: all that assign needs.
 void launch_sample_mean(const FitState&, cudaStream_t);
 /// Enqueues the position of the first NaN or Inf, row x D + column, of item b into `out`.

@@ -87,7 +87,7 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.running, 1);
   if (own_labels) cut.take(s.labels, b * n);
   cut.take(s.previous, b * n);
-  cut.take(s.entries, b * n);
+  cut.take(s.entries, b * entry_stride(n));
   double* lengths = nullptr;
   if (p.metric == Metric::cosine) cut.take(lengths, b * n);
   s.lengths = lengths;
@@ -117,6 +117,7 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.cluster_magnitude, b * k);
   const std::int64_t blocks = (n + kSumBlock - 1) / kSumBlock;
   cut.take(s.block_sums, b * blocks);
+  cut.take(s.block_farthest, b * blocks);
   cut.take(s.block_rows, b * blocks);
   cut.take(s.rows, b * k);
   cut.take(s.history, b * p.stop_rule.max_iter);

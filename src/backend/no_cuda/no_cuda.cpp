@@ -24,8 +24,8 @@ void fit_async(const MatrixView&, const KMeansOptions&, const FitOutputs&, void*
                void*, std::string_view) {
   refuse();
 }
-void assign_async(const MatrixView&, const MatrixView&, const KMeansOptions&, std::int32_t*, void*,
-                  std::size_t, void*, std::string_view) {
+void assign_async(const MatrixView&, const MatrixView&, const KMeansOptions&, const AssignOutputs&,
+                  void*, std::size_t, void*, std::string_view) {
   refuse();
 }
 void sort_by_label_async(const std::int32_t*, std::int64_t, std::int64_t, std::int64_t,

@@ -19,14 +19,25 @@ std::string_view name_of(AssignKernel kernel);
 AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
                            std::string_view forced);
 
-/// Enqueues: labels of all active items' points, `previous` labels beside them, ItemState::changed.
+/// Where the least score and the second least of each point go, (B, N) or null: float from the
+/// native kernels, double from simt. What a score is: warpmeans/cuda.h.
+struct ScoreOutputs {
+  void* scores = nullptr;
+  void* second_scores = nullptr;
+  bool wanted() const { return scores || second_scores; }
+};
+
+/// Enqueues: labels of all active items' points, `previous` labels beside them, ItemState::changed;
+/// and scores, by instances of the same kernels.
 void launch_assign(AssignKernel kernel, const FitState& state, const DeviceSpec& device,
-                   bool final_pass, cudaStream_t stream);
+                   bool final_pass, cudaStream_t stream, const ScoreOutputs& scores = {});
 
 // One file each.
-void launch_assign_simt(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
-void launch_assign_sm80(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
-void launch_assign_sm90(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
+void launch_assign_simt(const FitState&, const ScoreOutputs&, bool final_pass, cudaStream_t);
+void launch_assign_sm80(const FitState&, const DeviceSpec&, const ScoreOutputs&, bool final_pass,
+                        cudaStream_t);
+void launch_assign_sm90(const FitState&, const DeviceSpec&, const ScoreOutputs&, bool final_pass,
+                        cudaStream_t);
 /// Does the kernel want half-norms as an extra step of its product (half_norms.cuh)?
 inline bool wants_half_norm_terms(AssignKernel kernel, std::int64_t n_features) {
   return kernel == AssignKernel::sm90 && n_features <= 256;

@@ -65,14 +65,14 @@ AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
 }
 
 void launch_assign(AssignKernel kernel, const FitState& state, const DeviceSpec& device,
-                   bool final_pass, cudaStream_t stream) {
+                   bool final_pass, cudaStream_t stream, const ScoreOutputs& scores) {
   switch (kernel) {
     case AssignKernel::sm90:
-      return launch_assign_sm90(state, device, final_pass, stream);
+      return launch_assign_sm90(state, device, scores, final_pass, stream);
     case AssignKernel::sm80:
-      return launch_assign_sm80(state, device, final_pass, stream);
+      return launch_assign_sm80(state, device, scores, final_pass, stream);
     case AssignKernel::simt:
-      return launch_assign_simt(state, device, final_pass, stream);
+      return launch_assign_simt(state, scores, final_pass, stream);
   }
 }
 

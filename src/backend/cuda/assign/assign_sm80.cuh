@@ -14,9 +14,9 @@
 #include <cstdint>
 
 #include "backend/cuda/assign/assign.h"
+#include "backend/cuda/assign/epilogue.cuh"
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/mma_sm80.cuh"
-#include "backend/cuda/device/running_argmin.cuh"
 #include "backend/cuda/fit_state.h"
 
 namespace warpmeans::cuda {
@@ -205,24 +205,14 @@ struct Copier {
   }
 };
 
-/// A score and its centroid; the better has the larger score, among equals the lower column.
-struct Candidate {
-  float score;
-  int column;
-
-  __device__ __forceinline__ void take_better(const Candidate& other) {
-    if (other.score > score || (other.score == score && other.column < column)) *this = other;
-  }
-};
-
 }  // namespace sm80
 
 /// `one` and `one_int` are 1; see RunningArgmax.
-template <bool kBf16, bool kAligned>
+template <bool kBf16, bool kAligned, class Epilogue>
 __global__ void __launch_bounds__(sm80::kThreads, 2)
     assign_sm80_kernel(const __grid_constant__ FitState state,
                        const __grid_constant__ sm80::Layout layout, bool final_pass, float one,
-                       int one_int) {
+                       int one_int, const __grid_constant__ typename Epilogue::Outputs outputs) {
   using namespace sm80;
   extern __shared__ __align__(128) unsigned char shared[];
   const std::uint32_t point_slots = shared_offset(shared);
@@ -268,10 +258,11 @@ __global__ void __launch_bounds__(sm80::kThreads, 2)
   };
   for (int slot = 0; slot < layout.stages - 1; ++slot) copy_next(slot);
 
-  RunningArgmax best[2][2];  // [16 points][row l / 4 or l / 4 + 8]
+  using Row = typename Epilogue::Row;
+  Row best[2][2];  // [16 points][row l / 4 or l / 4 + 8]
 #pragma unroll
   for (int i = 0; i < 4; ++i) {  // nvcc 13.0 makes zeros of all but the first of the initialisers
-    best[i >> 1][i & 1] = RunningArgmax();
+    best[i >> 1][i & 1] = Row();
   }
   int slot = 0;
   for (int tile = 0; tile < tiles; ++tile) {
@@ -319,28 +310,26 @@ __global__ void __launch_bounds__(sm80::kThreads, 2)
   }
 
   // Of the four lanes, then of the two warps that share a point.
-  auto* candidates = reinterpret_cast<Candidate(*)[kPointTile]>(shared);
+  using Winner = typename Row::Winner;
+  auto* candidates = reinterpret_cast<Winner(*)[kPointTile]>(shared);
   __syncthreads();  // the ring is free: all copies have landed, all reads are over
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
-    Candidate mine{best[i >> 1][i & 1].best, best[i >> 1][i & 1].column()};
-#pragma unroll
-    for (int apart = 1; apart < 4; apart <<= 1) {
-      mine.take_better(
-          {__shfl_xor_sync(~0u, mine.score, apart), __shfl_xor_sync(~0u, mine.column, apart)});
-    }
+    Winner mine = best[i >> 1][i & 1].winner();
+    take_best_of_quad(mine);
     if (quarter == i) candidates[warp >> 2][warp_point + 8 * i + (lane >> 2)] = mine;
   }
   __syncthreads();
   const int row = threadIdx.x;
   bool changed = false;
   if (row < copier.rows) {
-    Candidate winner = candidates[0][row];
+    Winner winner = candidates[0][row];
     winner.take_better(candidates[1][row]);
     const std::int64_t at = static_cast<std::int64_t>(item) * state.n + first_point + row;
     const std::int32_t old = state.labels[at];
     state.previous[at] = old;
     state.labels[at] = winner.column;
+    outputs.write(state, item, at, winner);
     changed = old != winner.column;
   }
   const int sum = __syncthreads_count(changed);
@@ -356,13 +345,14 @@ inline bool points_are_aligned(const FitState& state) {
          (state.batch == 1 || state.batch_stride % 8 == 0);
 }
 
-template <bool kBf16>
-void launch_assign_sm80_as(const FitState& state, const DeviceSpec& device, bool final_pass,
-                           cudaStream_t stream) {
+template <bool kBf16, bool kScores>
+void launch_assign_sm80_as(const FitState& state, const DeviceSpec& device,
+                           const ScoreOutputs& scores, bool final_pass, cudaStream_t stream) {
   if (state.n < 1 || state.batch < 1) return;
   const sm80::Layout layout = sm80::layout_of(state.d, device.shared_per_block);
-  const auto kernel = points_are_aligned(state) ? assign_sm80_kernel<kBf16, true>
-                                                : assign_sm80_kernel<kBf16, false>;
+  using Epilogue = EpilogueFor<kScores, SmallRunningTwoBest>;
+  const auto kernel = points_are_aligned(state) ? assign_sm80_kernel<kBf16, true, Epilogue>
+                                                : assign_sm80_kernel<kBf16, false, Epilogue>;
   // The same for every problem, so that concurrent fits do not undo each other's setting; and no
   // L1 to speak of, so that two blocks fit.
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
@@ -375,7 +365,8 @@ void launch_assign_sm80_as(const FitState& state, const DeviceSpec& device, bool
       ((state.n - 1) / sm80::kPointTile + 1) * static_cast<std::int64_t>(state.batch);
   const std::int64_t wide = std::min<std::int64_t>(tiles, 0x7FFFFFFF);
   const dim3 blocks(static_cast<unsigned>(wide), static_cast<unsigned>((tiles - 1) / wide + 1));
-  kernel<<<blocks, sm80::kThreads, layout.bytes(), stream>>>(state, layout, final_pass, 1.0f, 1);
+  kernel<<<blocks, sm80::kThreads, layout.bytes(), stream>>>(state, layout, final_pass, 1.0f, 1,
+                                                             typename Epilogue::Outputs(scores));
   check(cudaGetLastError(), "assign_sm80");
 }
 

@@ -2,6 +2,7 @@
 
 namespace warpmeans::cuda {
 
-template void launch_assign_sm80_as<false>(const FitState&, const DeviceSpec&, bool, cudaStream_t);
+template void launch_assign_sm80_as<false, false>(const FitState&, const DeviceSpec&,
+                                                  const ScoreOutputs&, bool, cudaStream_t);
 
 }  // namespace warpmeans::cuda

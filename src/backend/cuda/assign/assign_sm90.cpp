@@ -11,12 +11,9 @@
 
 namespace warpmeans::cuda {
 
-template <bool kBf16>
-void launch_assign_sm90_as(const FitState&, const DeviceSpec&, bool, cudaStream_t);
-extern template void launch_assign_sm90_as<false>(const FitState&, const DeviceSpec&, bool,
-                                                  cudaStream_t);
-extern template void launch_assign_sm90_as<true>(const FitState&, const DeviceSpec&, bool,
-                                                 cudaStream_t);
+template <bool kBf16, bool kScores>
+void launch_assign_sm90_as(const FitState&, const DeviceSpec&, const ScoreOutputs&, bool final_pass,
+                           cudaStream_t);
 
 /// By the runtime, so that the library needs no driver to be linked with, or to load.
 PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
@@ -56,12 +53,19 @@ CUtensorMap tensor_map(bool bf16, const void* data, std::int64_t features, std::
   return map;
 }
 
-void launch_assign_sm90(const FitState& s, const DeviceSpec& device, bool final_pass,
-                        cudaStream_t stream) {
+void launch_assign_sm90(const FitState& s, const DeviceSpec& device, const ScoreOutputs& scores,
+                        bool final_pass, cudaStream_t stream) {
+  const auto launch = [&]<bool kBf16>() {
+    if (scores.wanted()) {
+      launch_assign_sm90_as<kBf16, true>(s, device, scores, final_pass, stream);
+    } else {
+      launch_assign_sm90_as<kBf16, false>(s, device, scores, final_pass, stream);
+    }
+  };
   if (s.dtype == DType::bfloat16) {
-    launch_assign_sm90_as<true>(s, device, final_pass, stream);
+    launch.template operator()<true>();
   } else {
-    launch_assign_sm90_as<false>(s, device, final_pass, stream);
+    launch.template operator()<false>();
   }
 }
 

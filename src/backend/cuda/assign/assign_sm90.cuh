@@ -14,7 +14,6 @@
 
 #include "backend/cuda/assign/half_norms.cuh"
 #include "backend/cuda/assign/sm90_parts.cuh"
-#include "backend/cuda/device/running_argmin.cuh"
 #include "backend/cuda/device/wgmma.cuh"
 
 namespace warpmeans::cuda {
@@ -95,15 +94,16 @@ __device__ __forceinline__ void produce(const CUtensorMap& points, const CUtenso
 }
 
 /// A consuming warpgroup's registers and the phases of its work.
-template <class Tile>
+template <class Tile, class Epilogue>
 struct Consumer {
+  using Row = typename Epilogue::Row;
   static constexpr int kSets = Tile::kSets;
   const Ring<Tile>& ring;
   const Sm90Args& args;
   const int group, warp, lane, quarter;
   RingCursor at;
   std::uint32_t a[kSets][Tile::kSteps][4];
-  RunningArgmax rows[2 * kSets];
+  Row rows[2 * kSets];
   std::uint32_t scales[4];
 
   __device__ __forceinline__ Consumer(const Ring<Tile>& ring_, const Sm90Args& args_)
@@ -177,8 +177,7 @@ struct Consumer {
     }
   }
 
-  __device__ __forceinline__ void argmax(const float (&acc)[64], RunningArgmax& upper,
-                                         RunningArgmax& lower, int tile) {
+  __device__ __forceinline__ void argmax(const float (&acc)[64], Row& upper, Row& lower, int tile) {
     const int base = tile * 128 + 2 * quarter;
 #pragma unroll
     for (int g = 0; g < 8; ++g) {
@@ -281,15 +280,16 @@ struct Consumer {
   }
 };
 
-template <class Tile>
-__device__ __forceinline__ void consume(const Sm90Args& args, const Ring<Tile>& ring) {
+template <class Tile, class Epilogue>
+__device__ __forceinline__ void consume(const Sm90Args& args, const Ring<Tile>& ring,
+                                        const typename Epilogue::Outputs& outputs) {
   const FitState& s = args.state;
-  Consumer<Tile> c(ring, args);
+  Consumer<Tile, Epilogue> c(ring, args);
   for (int unit = active_unit(args, blockIdx.x); unit < args.units;
        unit = active_unit(args, unit + gridDim.x)) {
 #pragma unroll
     for (int i = 0; i < 2 * Tile::kSets; ++i) {
-      c.rows[i] = RunningArgmax();
+      c.rows[i] = typename Epilogue::Row();
       c.rows[i].group = 2 * c.quarter;
     }
     const int first = c.load_points();
@@ -298,18 +298,20 @@ __device__ __forceinline__ void consume(const Sm90Args& args, const Ring<Tile>& 
     } else {
       c.score_one_set(args.tiles, first);
     }
-    write_labels<Tile::kSets>(s, unit / args.units_per_item,
-                              unit % args.units_per_item * Tile::kBlockPoints, c.rows);
+    write_labels<Tile::kSets, Epilogue>(s, unit / args.units_per_item,
+                                        unit % args.units_per_item * Tile::kBlockPoints, c.rows,
+                                        outputs);
   }
 }
 
 }  // namespace sm90
 
-template <class Tile>
+template <class Tile, class Epilogue>
 __global__ void __launch_bounds__(384, 1)
     assign_sm90_kernel(const __grid_constant__ CUtensorMap points,
                        const __grid_constant__ CUtensorMap centroids,
-                       const __grid_constant__ Sm90Args args) {
+                       const __grid_constant__ Sm90Args args,
+                       const __grid_constant__ typename Epilogue::Outputs outputs) {
   extern __shared__ std::uint8_t shared[];
   // The 128-byte swizzle works on addresses: boxes start at multiples of 1024.
   const sm90::Ring<Tile> ring{(shared_address(shared) + Tile::kAlignment - 1) &
@@ -327,7 +329,7 @@ __global__ void __launch_bounds__(384, 1)
     if (threadIdx.x == 0) sm90::produce<Tile>(points, centroids, args, ring);
   } else {
     take_registers<240>();
-    sm90::consume<Tile>(args, ring);
+    sm90::consume<Tile, Epilogue>(args, ring, outputs);
   }
 }
 

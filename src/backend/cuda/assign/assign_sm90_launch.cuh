@@ -15,9 +15,9 @@ CUtensorMap tensor_map(bool bf16, const void* data, std::int64_t features, std::
                        std::int64_t items, std::int64_t row_stride, std::int64_t item_stride);
 
 /// `kernel` is the instance for Tile of one of the two kernels.
-template <class Tile, class Kernel>
-void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device, bool final_pass,
-                      cudaStream_t stream) {
+template <class Tile, class Kernel, class Outputs>
+void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device,
+                      const Outputs& outputs, bool final_pass, cudaStream_t stream) {
   Sm90Args args;
   args.state = s;
   args.tiles = s.k_padded / kCentroidTile;
@@ -32,21 +32,25 @@ void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile::kSharedBytes),
       "cudaFuncSetAttribute");
   const int grid = std::min(args.units, device.multiprocessors);
-  kernel<<<static_cast<unsigned>(grid), 384, Tile::kSharedBytes, stream>>>(points, centroids, args);
+  kernel<<<static_cast<unsigned>(grid), 384, Tile::kSharedBytes, stream>>>(points, centroids, args,
+                                                                           outputs);
   check(cudaGetLastError(), "assign_sm90");
 }
 
 /// The narrowest tile that holds D. Two sets of points a warpgroup are faster, registers allowing,
 /// where they still leave a tile for every multiprocessor.
-template <bool kBf16>
-void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, bool final_pass,
-                           cudaStream_t stream) {
+template <bool kBf16, bool kScores>
+void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, const ScoreOutputs& scores,
+                           bool final_pass, cudaStream_t stream) {
+  using Epilogue = EpilogueFor<kScores>;
+  const typename Epilogue::Outputs outputs(scores);
   const int steps = (s.d + 15) / 16;
   const bool many =
       static_cast<std::int64_t>((s.n + 255) / 256) * s.batch >= device.multiprocessors;
   const auto launch = [&](auto tile) {
     using Tile = decltype(tile);
-    launch_sm90_tile<Tile>(&assign_sm90_kernel<Tile>, s, device, final_pass, stream);
+    launch_sm90_tile<Tile>(&assign_sm90_kernel<Tile, Epilogue>, s, device, outputs, final_pass,
+                           stream);
   };
   const auto with_sets = [&]<int kSteps>() {
     if (many) {
@@ -63,7 +67,8 @@ void launch_assign_sm90_as(const FitState& s, const DeviceSpec& device, bool fin
   if (steps <= 13) return launch(Sm90Tile<13, 1, kBf16>{});
   if (steps <= 16) return launch(Sm90Tile<16, 1, kBf16>{});
   using Wide = Sm90WideTile<kBf16>;
-  return launch_sm90_tile<Wide>(&assign_sm90_wide_kernel<Wide>, s, device, final_pass, stream);
+  return launch_sm90_tile<Wide>(&assign_sm90_wide_kernel<Wide, Epilogue>, s, device, outputs,
+                                final_pass, stream);
 }
 
 }  // namespace warpmeans::cuda

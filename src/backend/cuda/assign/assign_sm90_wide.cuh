@@ -80,14 +80,14 @@ __device__ __forceinline__ void produce_wide(const CUtensorMap& points,
   }
 }
 
-template <bool kBf16>
+template <bool kBf16, class Epilogue>
 struct WideConsumer {
   const Sm90Args& args;
   const WideLayout& at;
   const int group, lane, quarter;
   RingCursor ring;
   std::uint32_t points_parity = 0;
-  RunningArgmax rows[2];
+  typename Epilogue::Row rows[2];
 
   __device__ __forceinline__ WideConsumer(const Sm90Args& args_, const WideLayout& at_)
       : args(args_),
@@ -188,29 +188,31 @@ struct WideConsumer {
   }
 };
 
-template <bool kBf16>
-__device__ __forceinline__ void consume_wide(const Sm90Args& args, const WideLayout& at) {
-  WideConsumer<kBf16> c(args, at);
+template <bool kBf16, class Epilogue>
+__device__ __forceinline__ void consume_wide(const Sm90Args& args, const WideLayout& at,
+                                             const typename Epilogue::Outputs& outputs) {
+  WideConsumer<kBf16, Epilogue> c(args, at);
   for (int unit = active_unit(args, blockIdx.x); unit < args.units;
        unit = active_unit(args, unit + gridDim.x)) {
     const int item = unit / args.units_per_item;
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      c.rows[i] = RunningArgmax();
+      c.rows[i] = typename Epilogue::Row();
       c.rows[i].group = 2 * c.quarter;
     }
     c.unit_pass(args.state.half_norms + static_cast<std::size_t>(item) * args.state.k_padded);
-    write_labels<1>(args.state, item, unit % args.units_per_item * 128, c.rows);
+    write_labels<1, Epilogue>(args.state, item, unit % args.units_per_item * 128, c.rows, outputs);
   }
 }
 
 }  // namespace sm90
 
-template <class Tile>
+template <class Tile, class Epilogue>
 __global__ void __launch_bounds__(384, 1)
     assign_sm90_wide_kernel(const __grid_constant__ CUtensorMap points,
                             const __grid_constant__ CUtensorMap centroids,
-                            const __grid_constant__ Sm90Args args) {
+                            const __grid_constant__ Sm90Args args,
+                            const __grid_constant__ typename Epilogue::Outputs outputs) {
   extern __shared__ std::uint8_t shared[];
   const int chunks = (args.state.d + 63) / 64;
   const sm90::WideLayout at{(shared_address(shared) + Tile::kAlignment - 1) &
@@ -233,7 +235,7 @@ __global__ void __launch_bounds__(384, 1)
     if (threadIdx.x == 0) sm90::produce_wide(points, centroids, args, at);
   } else {
     take_registers<240>();
-    sm90::consume_wide<Tile::kBf16>(args, at);
+    sm90::consume_wide<Tile::kBf16, Epilogue>(args, at, outputs);
   }
 }
 

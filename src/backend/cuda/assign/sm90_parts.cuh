@@ -4,8 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include "backend/cuda/assign/epilogue.cuh"
 #include "backend/cuda/device/ptx_sm90.cuh"
-#include "backend/cuda/device/running_argmin.cuh"
 #include "backend/cuda/device/wgmma.cuh"
 #include "backend/cuda/fit_state.h"
 
@@ -46,16 +46,17 @@ __device__ __forceinline__ int active_unit(const Sm90Args& args, int unit) {
 
 /// Writes the labels of one unit of kSets x 128 points, and counts those that changed. Threads 128
 /// to 383 consume; of a warp's 16 rows a quad of lanes has two of each set.
-template <int kSets>
+template <int kSets, class Epilogue>
 __device__ __forceinline__ void write_labels(const FitState& s, int item, int first_row,
-                                             const RunningArgmax (&rows)[2 * kSets]) {
+                                             const typename Epilogue::Row (&rows)[2 * kSets],
+                                             const typename Epilogue::Outputs& outputs) {
   const int group = static_cast<int>(threadIdx.x >> 7) - 1, warp = (threadIdx.x >> 5) & 3;
   const int lane = threadIdx.x & 31, quarter = lane & 3;
-  int mine = 0;
+  typename Epilogue::Found mine{};
 #pragma unroll
   for (int i = 0; i < 2 * kSets; ++i) {
-    const int label = best_column_of_quad(rows[i]);
-    if (i == quarter) mine = label;
+    const typename Epilogue::Found found = Epilogue::of_quad(rows[i]);
+    if (i == quarter) mine = found;
   }
   const int row = first_row + group * 64 * kSets + (quarter >> 1) * 64 + warp * 16 + (lane >> 2) +
                   (quarter & 1) * 8;
@@ -64,8 +65,9 @@ __device__ __forceinline__ void write_labels(const FitState& s, int item, int fi
     const std::size_t i = static_cast<std::size_t>(item) * s.n + row;
     const int before = s.labels[i];
     s.previous[i] = before;
-    s.labels[i] = mine;
-    changed = before != mine;
+    s.labels[i] = mine.column;
+    changed = before != mine.column;
+    outputs.write(s, item, static_cast<std::int64_t>(i), mine);
   }
   const int sum = __popc(__ballot_sync(~0u, changed));
   if (lane == 0 && sum) atomicAdd(&s.items[item].changed, sum);

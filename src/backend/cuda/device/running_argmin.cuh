@@ -11,7 +11,21 @@
 
 namespace warpmeans::cuda {
 
+/// A score and its column; the better has the larger score, among equals the lower column.
+struct BestColumn {
+  float score;
+  int column;
+
+  __device__ __forceinline__ void take_better(const BestColumn& other) {
+    if (other.score > score || (other.score == score && other.column < column)) *this = other;
+  }
+  __device__ __forceinline__ BestColumn of_lane(int apart) const {
+    return {__shfl_xor_sync(~0u, score, apart), __shfl_xor_sync(~0u, column, apart)};
+  }
+};
+
 struct RunningArgmax {
+  using Winner = BestColumn;
   float best = -INFINITY;
   float first = -INFINITY, second = -INFINITY, third = -INFINITY;  // of the best group
   int group = 0;                                                   // its first column
@@ -37,7 +51,15 @@ struct RunningArgmax {
   __device__ __forceinline__ int column() const {
     return group + (best == first ? 0 : best == second ? 1 : best == third ? 8 : 9);
   }
+  __device__ __forceinline__ Winner winner() const { return {best, column()}; }
 };
+
+/// Of the four lanes that share a row and have different columns of it.
+template <class Winner>
+__device__ __forceinline__ void take_best_of_quad(Winner& mine) {
+#pragma unroll
+  for (int apart = 1; apart < 4; apart <<= 1) mine.take_better(mine.of_lane(apart));
+}
 
 /// Best of the four lanes that share a row; the lowest column among equals.
 __device__ __forceinline__ int best_column_of_quad(const RunningArgmax& mine) {

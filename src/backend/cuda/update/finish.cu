@@ -1,8 +1,11 @@
 // What ends an iteration: centroids, shift, inertia, the history's row, the stop flag.
+#include <algorithm>
 #include <climits>
 
 #include "backend/cuda/device/check.h"
+#include "backend/cuda/update/inertia.cuh"
 #include "backend/cuda/update/means.cuh"
+#include "backend/cuda/update/relocate.cuh"
 #include "backend/cuda/update/update.h"
 #include "convergence.h"
 
@@ -10,10 +13,13 @@ namespace warpmeans::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr double kRelative = 0x1p-46;  // what float64 sums lose of the magnitudes of their terms
 
 /// A warp a cluster. With the centroid as it was, to which the labels belong, the cluster's part of
 ///   inertia = sum of w |x - c|^2 = scatter + sum over clusters of W |c - m|^2 - 2 (c - m).S,
-/// m being what the sums S are about (the other metrics likewise); then the new centroid.
+/// m being what the sums S are about (the other metrics likewise); then the new centroid. Its
+/// magnitude, times kRelative, bounds the error: with one limb each of the W values in S was
+/// rounded to an integer, by half of a unit's worth at most.
 template <bool kPlain>
 __global__ void __launch_bounds__(kThreads) means(const FitState s) {
   const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
@@ -37,13 +43,14 @@ __global__ void __launch_bounds__(kThreads) means(const FitState s) {
     if (!no_points) {
       const double sum = sum_value<kPlain>(s, cluster, f), centre = s.sum_centre[b * s.d + f];
       const double centroid = old * factor;
+      const double lost = kPlain ? cluster.weight * (s.worth[b * s.d + f] * (1 / kRelative)) : 0.0;
       if (euclidean) {
         const double apart = centroid - centre;
         total += apart * (cluster.weight * apart - 2 * sum);
-        magnitude += fabs(apart) * (cluster.weight * fabs(apart) + 2 * fabs(sum));
+        magnitude += fabs(apart) * (cluster.weight * fabs(apart) + 2 * fabs(sum) + lost);
       } else {
         total += -centroid * (sum + cluster.weight * centre);
-        magnitude += fabs(centroid) * (fabs(sum) + cluster.weight * fabs(centre));
+        magnitude += fabs(centroid) * (fabs(sum) + cluster.weight * fabs(centre) + lost);
       }
     }
     if (moves) {
@@ -72,16 +79,23 @@ __device__ __forceinline__ unsigned long long now() {
   return ns;
 }
 
-/// Inertia from the sums, if they allow it. A block an item.
+/// Inertia from the sums, if they allow it; and where clusters are empty, what the search for their
+/// points begins with. A block an item.
 __global__ void __launch_bounds__(kThreads) sum_inertia(const FitState s) {
   __shared__ double shared[kThreads];
   const int b = blockIdx.x;
   ItemState& item = s.items[b];
   if (item.stop) return;
+  const bool relocating = relocates(s, item);
   double part = 0, size = 0;
+#pragma unroll 8
   for (std::int64_t j = threadIdx.x; j < s.k; j += kThreads) {
-    part += s.cluster_inertia[static_cast<std::int64_t>(b) * s.k + j];
-    size += s.cluster_magnitude[static_cast<std::int64_t>(b) * s.k + j];
+    const std::int64_t cluster = static_cast<std::int64_t>(b) * s.k + j;
+    part += s.cluster_inertia[cluster];
+    size += s.cluster_magnitude[cluster];
+  }
+  for (std::int64_t j = threadIdx.x; relocating && j < s.k; j += kThreads) {
+    begin_donors(s, static_cast<std::int64_t>(b) * s.k + j);
   }
   double inertia = block_sum(part, shared), magnitude = block_sum(size, shared);
   if (threadIdx.x != 0) return;
@@ -90,16 +104,44 @@ __global__ void __launch_bounds__(kThreads) sum_inertia(const FitState s) {
     magnitude += item.scatter;
   }
   item.inertia = inertia;
-  item.needs_inertia = !(0x1p-46 * magnitude + item.coarse <= 1e-10 * fabs(inertia));
+  item.needs_inertia = !(kRelative * magnitude <= 1e-10 * fabs(inertia));
 }
 
-/// A block an item.
-__global__ void __launch_bounds__(kThreads) decide_stop(const FitState s) {
+/// The rare passes over the points: inertia where the sums would cancel, the farthest points where
+/// clusters are empty. Mostly there is nothing to do, so no more blocks than run at once, and an
+/// item is passed over in one step.
+template <class T>
+__global__ void __launch_bounds__(kThreads) look_at_points(const FitState s) {
+  const int blocks = sum_blocks(s.n);
+  const std::int64_t all = static_cast<std::int64_t>(blocks) * s.batch;
+  for (std::int64_t at = blockIdx.x; at < all;) {
+    const int b = static_cast<int>(at / blocks), block = static_cast<int>(at % blocks);
+    const ItemState& item = s.items[b];
+    const bool measures = !item.stop && item.needs_inertia;
+    const bool searches = !item.stop && relocates(s, item);
+    if (!measures && !searches) {
+      const std::int64_t steps = (blocks - block + gridDim.x - 1) / gridDim.x;
+      at += steps * gridDim.x;
+      continue;
+    }
+    if (measures) measure_block<T>(s, b, block, s.previous_centroids);
+    if (searches) find_farthest<T>(s, b, block);
+    at += gridDim.x;
+  }
+}
+
+/// What is left of an iteration, for a block an item.
+template <class T>
+__global__ void __launch_bounds__(kThreads) end_iteration(const FitState s) {
   __shared__ double shared[kThreads];
   const int b = blockIdx.x;
   ItemState& item = s.items[b];
   if (item.stop) return;
+  if (item.needs_inertia) add_blocks(s, b);
+  if (relocates(s, item)) relocate<T>(s, b);
+  __syncthreads();
   double part = 0;
+#pragma unroll 8
   for (std::int64_t j = threadIdx.x; j < s.k; j += kThreads) {
     part += s.cluster_shift[static_cast<std::int64_t>(b) * s.k + j];
   }
@@ -147,9 +189,13 @@ void launch_finish(const FitState& s, const DeviceSpec& device, cudaStream_t str
   const auto batch = static_cast<unsigned>(s.batch);
   launch_means(s, stream);
   sum_inertia<<<batch, kThreads, 0, stream>>>(s);
-  launch_inertia(s, device, true, stream);
-  if (s.empty_clusters == EmptyClusters::relocate) launch_relocate(s, device, stream);
-  decide_stop<<<batch, kThreads, 0, stream>>>(s);
+  const auto grid = static_cast<unsigned>(std::min<std::int64_t>(
+      static_cast<std::int64_t>(sum_blocks(s.n)) * s.batch, 8 * device.multiprocessors));
+  with_element_type(s.dtype, [&](auto element) {
+    using T = decltype(element);
+    look_at_points<T><<<grid, kThreads, 0, stream>>>(s);
+    end_iteration<T><<<batch, kThreads, 0, stream>>>(s);
+  });
   check(cudaGetLastError(), "finish");
   launch_publish_centroids(s, false, stream);
 }

@@ -23,6 +23,12 @@ __device__ __forceinline__ PointScale point_scale(const FitState& s, std::int64_
   return scale;
 }
 
+/// The largest power of two u with value * u < 2^bits, as on the CPU.
+__device__ __forceinline__ double unit_for(double value, int bits) {
+  if (!(value > 0)) return 1;
+  return ldexp(1.0, min(1000, max(-1000, bits - 1 - ilogb(value))));
+}
+
 /// Adding it rounds a float64 below 2^51 to an integer, which the low bits then hold.
 constexpr double kRoundingMagic = 0x1.8p52;
 constexpr long long kRoundingMagicBits = 0x4338000000000000LL;
@@ -66,6 +72,11 @@ __device__ __forceinline__ void add(std::int64_t* to, long long value) {
 
 /// Bit of an entry of the sort: the row is taken from the cluster.
 constexpr std::int32_t kTakenAway = static_cast<std::int32_t>(0x80000000u);
+
+/// An item's entries; items begin where four of them can be loaded at once.
+__device__ __forceinline__ std::int32_t* entries_of(const FitState& s, std::int64_t b) {
+  return s.entries + b * entry_stride(s.n);
+}
 
 /// Do the sums of this item start afresh, or take only what changed? Where the count lives. A
 /// change is two entries, so that either way costs at most n.

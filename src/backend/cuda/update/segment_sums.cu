@@ -1,7 +1,7 @@
 // Sums over the sorted entries. A team of lanes takes a segment of them, adds their integers in
 // registers, and adds its sums to the cluster's where the cluster changes: as many atomic additions
 // as segments and clusters, however skewed the clusters are.
-#include <algorithm>
+#include <limits>
 
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/update/quantize.cuh"
@@ -11,32 +11,54 @@ namespace warpmeans::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kBatch = 4;  // rows asked for together
+constexpr int kBlocks = 2;  // on a multiprocessor
+constexpr int kBatch = 4;   // rows asked for together: an int4 of entries
 
 /// Rows on their way to a thread: each thread has slots of its own in shared memory for its
 /// features of the next rows, filled by asynchronous copies, so that far more bytes are in flight
-/// than registers hold; the rows lie anywhere in memory.
+/// than registers hold; the rows lie anywhere in memory. A ring of batches of kBatch rows, one of
+/// them being worked on; `at` is a batch's place in bytes.
 template <class T, int kWidth, bool kAligned>
 struct RowQueue {
+  using Values = Pack<T, kWidth, kAligned>;
   static constexpr int kBytes = static_cast<int>(sizeof(T)) * kWidth;
-  static constexpr int kBatches = kBytes > 8 ? 3 : 5;  // one of them being worked on
-  static constexpr int kSharedBytes = kBatches * kBatch * kThreads * kBytes;
-  char* slots;
+  static constexpr int kBatches = 5;
+  static constexpr int kRowBytes = kThreads * kBytes;
+  static constexpr int kSharedBytes = kBatches * kBatch * kRowBytes;
 
-  __device__ __forceinline__ char* slot(int batch, int u) const {
-    return slots + ((batch * kBatch + u) * kThreads + static_cast<int>(threadIdx.x)) * kBytes;
+  char* slots;             // this thread's
+  unsigned shared;         // the same, as copies want it
+  const char* points;      // of row 0, this thread's features
+  std::int64_t row_bytes;  // between rows
+
+  __device__ __forceinline__ RowQueue(const FitState& s, char* memory, int b, int f)
+      : slots(memory + static_cast<int>(threadIdx.x) * kBytes) {
+    // Through asm, so that they are kept and not made anew for every row.
+    asm volatile("mov.u32 %0, %1;"
+                 : "=r"(shared)
+                 : "r"(static_cast<unsigned>(__cvta_generic_to_shared(slots))));
+    asm volatile("mov.u64 %0, %1;"
+                 : "=l"(points)
+                 : "l"(row_of<T>(s.points, s.batch_stride, s.row_stride, b, 0) + f));
+    asm volatile("mov.u64 %0, %1;"
+                 : "=l"(row_bytes)
+                 : "l"(s.row_stride * static_cast<std::int64_t>(sizeof(T))));
   }
-  /// Starts row `row` on its way into a slot; the features from f on.
-  __device__ __forceinline__ void push(int batch, int u, const T* row, int f, int d) const {
+  static __device__ __forceinline__ int next(int at) {
+    constexpr int kBytesOfBatch = kBatch * kRowBytes;
+    return at == (kBatches - 1) * kBytesOfBatch ? 0 : at + kBytesOfBatch;
+  }
+  /// Starts row `row` on its way into slot u of a batch; `left` of its features are left.
+  __device__ __forceinline__ void push(int at, int u, unsigned row, int left) const {
+    const char* from = points + row * row_bytes;
     if constexpr (kAligned) {
-      asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(
-                       static_cast<unsigned>(__cvta_generic_to_shared(slot(batch, u)))),
-                   "l"(row + f), "n"(kBytes)
+      asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared + at + u * kRowBytes),
+                   "l"(from), "n"(kBytes)
                    : "memory");
     } else {
-      Pack<T, kWidth, false> pack = {};
-      pack.load(row, f, d);
-      *reinterpret_cast<Pack<T, kWidth, false>*>(slot(batch, u)) = pack;
+      Values pack = {};
+      pack.load(reinterpret_cast<const T*>(from), 0, left);
+      *reinterpret_cast<Values*>(slots + at + u * kRowBytes) = pack;
     }
   }
   static __device__ __forceinline__ void commit() {
@@ -46,14 +68,19 @@ struct RowQueue {
   static __device__ __forceinline__ void wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(kBatches - 2) : "memory");
   }
-  __device__ __forceinline__ Pack<T, kWidth, kAligned> pop(int batch, int u) const {
-    return *reinterpret_cast<const Pack<T, kWidth, kAligned>*>(slot(batch, u));
+  __device__ __forceinline__ Values pop(int at, int u) const {
+    return *reinterpret_cast<const Values*>(slots + at + u * kRowBytes);
   }
+};
+
+union Entries {
+  int4 all;
+  std::int32_t each[kBatch];
 };
 
 struct SegmentShape {
   int lanes;   // of a team: a power of two
-  int rows;    // of a segment
+  int rows;    // of a segment: a multiple of kBatch
   int teams;   // in a block
   int blocks;  // of an item, for one slice of features
   int slices;  // of lanes x kWidth features
@@ -61,6 +88,7 @@ struct SegmentShape {
 
 template <class T, int kWidth, int kLimbs, bool kAligned>
 struct Segment {
+  using Queue = RowQueue<T, kWidth, kAligned>;
   const FitState& s;
   const int b, f;
   double bias[kWidth], unit[kWidth];  // bias: the centre, and with one limb what raw values carry
@@ -101,67 +129,98 @@ struct Segment {
     }
   }
 
-  /// Entries [begin, end). kSigned: some of them take away.
+  /// Entries [begin, end), begin a multiple of kBatch. kSigned: some of them take away.
   template <bool kSigned>
-  __device__ __forceinline__ void walk(const RowQueue<T, kWidth, kAligned>& queue, const int begin,
-                                       const int end) {
-    constexpr int kBatches = RowQueue<T, kWidth, kAligned>::kBatches;
-    const std::int32_t* entries = s.entries + static_cast<std::int64_t>(b) * s.n;
+  __device__ __forceinline__ void walk(const Queue& queue, const int begin, const int end) {
+    const std::int32_t* entries = entries_of(s, b);
     const std::int32_t* offsets = s.offsets + static_cast<std::int64_t>(b) * (s.k + 1);
     const double limb_scale = exp2(static_cast<double>(s.value_bits));
-    // Of the batch to be pushed next, asked for one batch ahead; and of the one worked on.
-    std::int32_t ahead[kBatch], entry[kBatch];
-    const auto find = [&](std::int32_t(&to)[kBatch], int p) {
-#pragma unroll
-      for (int u = 0; u < kBatch; ++u) to[u] = entries[min(p + u, end - 1)];
+    const int left = s.d - f;
+    // Asked for one batch ahead of its rows. Behind the last entry it holds anything.
+    Entries ahead = {};
+    const auto find = [&](int p) {
+      if (p < end) ahead.all = *reinterpret_cast<const int4*>(entries + p);
     };
-    const auto push = [&](int p, int batch) {
-      if (p < end && f < s.d) {
+    const auto push = [&](int p, int at) {
+      const int rows = left > 0 ? end - p : 0;
 #pragma unroll
-        for (int u = 0; u < kBatch; ++u) {
-          queue.push(batch, u,
-                     row_of<T>(s.points, s.batch_stride, s.row_stride, b, ahead[u] & ~kTakenAway),
-                     f, s.d);
-        }
+      for (int u = 0; u < kBatch; ++u) {
+        if (u < rows) queue.push(at, u, row_of_entry<kSigned>(ahead.each[u]), left);
       }
       queue.commit();  // empty groups keep the count in step
     };
     int pushed = begin, to = 0, from = 0;
-    find(ahead, begin);
-    int cluster = cluster_of(ahead[0]), stop = offsets[cluster + 1], start = begin;
-    for (int batch = 0; batch < kBatches - 1; ++batch) {
-      push(pushed, to++);
+    find(begin);
+    int cluster = cluster_of(ahead.each[0]), stop = offsets[cluster + 1], start = begin;
+    for (int batch = 0; batch < Queue::kBatches - 1; ++batch) {
+      push(pushed, to);
+      to = queue.next(to);
       pushed += kBatch;
-      find(ahead, pushed);
+      find(pushed);
     }
-    find(entry, begin);
     for (int p = begin; p < end; p += kBatch) {
       queue.wait();
-#pragma unroll
-      for (int u = 0; u < kBatch; ++u) {
-        if (p + u >= end) break;
-        if (p + u == stop) {
-          flush(cluster, p + u - start);
-          start = p + u;
-          do {
-            stop = offsets[++cluster + 1];
-          } while (stop == start);  // clusters without entries
+      if (p + kBatch <= min(stop, end)) {  // all of one cluster
+        take_batch<kSigned>(queue, from, entries + p, limb_scale);
+      } else {
+#pragma unroll 1
+        for (int u = 0; u < min(kBatch, end - p); ++u) {
+          if (p + u == stop) {
+            flush(cluster, p + u - start);
+            start = p + u;
+            do {
+              stop = offsets[++cluster + 1];
+            } while (stop == start);  // clusters without entries
+          }
+          take<kSigned>(queue.pop(from, u), entries[p + u], limb_scale);
         }
-        take<kSigned>(queue.pop(from, u), entry[u], limb_scale);
       }
-      from = from + 1 == kBatches ? 0 : from + 1;
+      from = queue.next(from);
       push(pushed, to);
-      to = to + 1 == kBatches ? 0 : to + 1;
+      to = queue.next(to);
       pushed += kBatch;
-      find(ahead, pushed);
-      if constexpr (kSigned || kLimbs == 2) find(entry, p + kBatch);
+      find(pushed);
     }
     flush(cluster, end - start);
+  }
+
+  template <bool kSigned>
+  static __device__ __forceinline__ unsigned row_of_entry(std::int32_t entry) {
+    return static_cast<unsigned>(kSigned ? entry & ~kTakenAway : entry);
   }
 
   __device__ __forceinline__ int cluster_of(std::int32_t entry) const {
     const std::int64_t at = static_cast<std::int64_t>(b) * s.n + (entry & ~kTakenAway);
     return entry < 0 ? s.previous[at] : s.labels[at];
+  }
+
+  /// A batch of rows of one cluster.
+  template <bool kSigned>
+  __device__ __forceinline__ void take_batch(const Queue& queue, int batch, const std::int32_t* at,
+                                             double limb_scale) {
+    Entries entry = {};
+    if constexpr (kSigned || kLimbs == 2) entry.all = *reinterpret_cast<const int4*>(at);
+    if constexpr (kLimbs == 2) {
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        take<kSigned>(queue.pop(batch, u), entry.each[u], limb_scale);
+      }
+    } else {
+      points += kBatch;
+#pragma unroll
+      for (int u = 0; u < kBatch; u += 2) {
+        const bool first_leaves = kSigned && entry.each[u] < 0;
+        const bool second_leaves = kSigned && entry.each[u + 1] < 0;
+        if constexpr (kSigned) points -= 2 * first_leaves + 2 * second_leaves;
+        const auto first = queue.pop(batch, u), second = queue.pop(batch, u + 1);
+#pragma unroll
+        for (int i = 0; i < kWidth; ++i) {  // one addition of three numbers
+          high[i] = high[i] +
+                    quantize_biased<T>(first.raw(i), bias[i], first_leaves ? -unit[i] : unit[i]) +
+                    quantize_biased<T>(second.raw(i), bias[i], second_leaves ? -unit[i] : unit[i]);
+        }
+      }
+    }
   }
 
   template <bool kSigned>
@@ -196,9 +255,9 @@ struct Segment {
 };
 
 template <class T, int kWidth, int kLimbs, bool kAligned>
-__global__ void __launch_bounds__(kThreads, 2)
+__global__ void __launch_bounds__(kThreads, kBlocks)
     segment_sums(const __grid_constant__ FitState s, const SegmentShape shape, bool final_pass) {
-  __shared__ __align__(16) char slots[RowQueue<T, kWidth, kAligned>::kSharedBytes];
+  extern __shared__ __align__(16) char slots[];
   const int per_item = shape.blocks * shape.slices;
   const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
   const ItemState& item = s.items[b];
@@ -212,7 +271,7 @@ __global__ void __launch_bounds__(kThreads, 2)
   if (first >= entries) return;
   const int begin = static_cast<int>(first), end = begin + min(shape.rows, entries - begin);
   Segment<T, kWidth, kLimbs, kAligned> segment(s, b, f);
-  const RowQueue<T, kWidth, kAligned> queue{slots};
+  const RowQueue<T, kWidth, kAligned> queue(s, slots, b, f);
   if (afresh) {
     segment.template walk<false>(queue, begin, end);
   } else {
@@ -220,32 +279,53 @@ __global__ void __launch_bounds__(kThreads, 2)
   }
 }
 
-template <class T, int kLimbs>
-void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaStream_t stream) {
-  // Wide, so that finding a row costs little beside adding it; float64 constants take the
-  // registers.
-  constexpr int kWidth = kLimbs == 1 && sizeof(T) <= 2 ? 8 : kPackWidth<T>;
-  const bool aligned = packs_are_aligned<T, kWidth>(s);
+/// Long segments mean few atomic additions and full queues, short ones fill the device evenly: the
+/// length whose waves of blocks take least, a segment costing its rows and about 16 to begin.
+SegmentShape choose_shape(const FitState& s, const DeviceSpec& device, int width) {
   SegmentShape shape;
-  const int packs = (s.d + kWidth - 1) / kWidth;
+  const int packs = (s.d + width - 1) / width;
   shape.lanes = 1;
   while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
   shape.slices = (packs + shape.lanes - 1) / shape.lanes;
   shape.teams = kThreads / shape.lanes;
-  // Long segments mean few atomic additions; short ones fill the device.
-  const std::int64_t wanted = static_cast<std::int64_t>(device.multiprocessors) * 8 * shape.teams;
-  const std::int64_t points = static_cast<std::int64_t>(s.n) * s.batch * shape.slices;
-  shape.rows = static_cast<int>(std::clamp<std::int64_t>(points / wanted, 16, 128));
-  const std::int64_t per_block = static_cast<std::int64_t>(shape.rows) * shape.teams;
-  shape.blocks = static_cast<int>((s.n + per_block - 1) / per_block);
+  const std::int64_t resident = std::int64_t{kBlocks} * device.multiprocessors;
+  std::int64_t least = std::numeric_limits<std::int64_t>::max();
+  for (int rows = 16; rows <= 256; rows += kBatch) {
+    const std::int64_t per_block = static_cast<std::int64_t>(rows) * shape.teams;
+    const std::int64_t blocks = (s.n + per_block - 1) / per_block;
+    const std::int64_t waves = (blocks * shape.slices * s.batch + resident - 1) / resident;
+    const std::int64_t cost = waves * (rows + 16);
+    if (cost > least) continue;
+    least = cost;
+    shape.rows = rows;
+    shape.blocks = static_cast<int>(blocks);
+  }
+  return shape;
+}
+
+template <class T, int kWidth, int kLimbs, bool kAligned>
+void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaStream_t stream) {
+  const SegmentShape shape = choose_shape(s, device, kWidth);
   const auto grid =
       static_cast<unsigned>(static_cast<std::int64_t>(shape.blocks) * shape.slices * s.batch);
-  if (aligned) {
-    segment_sums<T, kWidth, kLimbs, true><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
-  } else {
-    segment_sums<T, kWidth, kLimbs, false><<<grid, kThreads, 0, stream>>>(s, shape, final_pass);
-  }
+  constexpr int kBytes = RowQueue<T, kWidth, kAligned>::kSharedBytes;
+  const auto kernel = segment_sums<T, kWidth, kLimbs, kAligned>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
+        "cudaFuncSetAttribute");
+  kernel<<<grid, kThreads, kBytes, stream>>>(s, shape, final_pass);
   check(cudaGetLastError(), "segment_sums");
+}
+
+template <class T, int kLimbs>
+void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaStream_t stream) {
+  // Wide, so that finding a row costs little beside adding it; float64 constants take the
+  // registers.
+  constexpr int kWidth = kLimbs == 1 && sizeof(T) == 2 ? 8 : kPackWidth<T>;
+  if (packs_are_aligned<T, kWidth>(s)) {
+    launch<T, kWidth, kLimbs, true>(s, device, final_pass, stream);
+  } else {
+    launch<T, kPackWidth<T>, kLimbs, false>(s, device, final_pass, stream);
+  }
 }
 
 }  // namespace

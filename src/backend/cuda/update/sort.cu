@@ -54,26 +54,54 @@ struct Moves {
   }
 };
 
-/// Also clears the sums that start afresh, of which each block takes a share.
-__global__ void __launch_bounds__(kThreads)
-    histogram(const FitState s, int blocks, bool shared_bins, bool final_pass) {
-  extern __shared__ std::int32_t bins[];
-  const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
-  if (!sorts(s, b, final_pass)) return;
-  const bool afresh = sums_afresh(s, s.items[b]);
-  if (afresh) {
-    const auto clear = [&](std::int64_t* words, std::int64_t count) {
-      for (std::int64_t i = static_cast<std::int64_t>(block) * kThreads + threadIdx.x; i < count;
-           i += static_cast<std::int64_t>(blocks) * kThreads) {
-        words[b * count + i] = 0;
-      }
-    };
-    clear(s.sums, static_cast<std::int64_t>(s.k) * s.limbs * s.d);
-    clear(s.counts, s.k);
-    if (s.weight_sums) clear(s.weight_sums, 2 * static_cast<std::int64_t>(s.k));
+/// An item's bins -> offsets and cursors, by one block. Leaves the bins at zero.
+__device__ __forceinline__ void scan(const FitState& s, int b) {
+  constexpr int kWarps = kThreads / 32, kBins = 8;  // of a thread, at a time
+  __shared__ int warp_sums[kWarps];
+  const int lane = static_cast<int>(threadIdx.x) & 31, warp = static_cast<int>(threadIdx.x) / 32;
+  std::int32_t* bins = s.bins + static_cast<std::int64_t>(b) * s.k;
+  std::int32_t* cursors = s.cursors + static_cast<std::int64_t>(b) * s.k;
+  std::int32_t* offsets = s.offsets + static_cast<std::int64_t>(b) * (s.k + 1);
+  int total = 0;  // of the bins before
+  for (int tile = 0; tile < s.k; tile += kThreads * kBins) {
+    const int first = tile + static_cast<int>(threadIdx.x) * kBins;
+    int counts[kBins], inclusive = 0;
+#pragma unroll
+    for (int q = 0; q < kBins; ++q) counts[q] = first + q < s.k ? __ldcg(bins + first + q) : 0;
+#pragma unroll
+    for (int q = 0; q < kBins; ++q) inclusive += counts[q];
+    const int own = inclusive;
+    for (int apart = 1; apart < 32; apart <<= 1) {
+      const int other = __shfl_up_sync(~0u, inclusive, apart);
+      if (lane >= apart) inclusive += other;
+    }
+    __syncthreads();
+    if (lane == 31) warp_sums[warp] = inclusive;
+    __syncthreads();
+    int offset = total + inclusive - own;
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      if (w < warp) offset += warp_sums[w];
+      total += warp_sums[w];
+    }
+#pragma unroll
+    for (int q = 0; q < kBins; ++q) {
+      if (first + q >= s.k) break;
+      bins[first + q] = 0;
+      cursors[first + q] = offsets[first + q] = offset;
+      offset += counts[q];
+    }
   }
-  Moves moves;
-  moves.load(s, b, static_cast<std::int64_t>(block) * kBlockRows, afresh);
+  if (threadIdx.x == 0) offsets[s.k] = total;
+  // Entries are read four at a time: behind the last there shall be something.
+  const int behind = total + static_cast<int>(threadIdx.x);
+  if (behind < (total + 3) / 4 * 4) entries_of(s, b)[behind] = 0;
+}
+
+/// Counts a block of rows into the item's bins.
+__device__ __forceinline__ void count_moves(const FitState& s, const Moves& moves, int b,
+                                            bool shared_bins, bool afresh) {
+  extern __shared__ std::int32_t bins[];
   std::int32_t* global_bins = s.bins + static_cast<std::int64_t>(b) * s.k;
   if (!shared_bins) {
 #pragma unroll
@@ -96,40 +124,36 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-/// bins -> offsets and cursors; one block an item. Leaves the bins at zero.
-__global__ void __launch_bounds__(1024) scan(const FitState s, bool final_pass) {
-  __shared__ int warp_sums[32];
-  const int b = blockIdx.x, thread = threadIdx.x, lane = thread & 31, warp = thread >> 5;
+/// The last of an item's blocks goes on to the scan. Also clears the sums that start afresh, of
+/// which each block takes a share.
+__global__ void __launch_bounds__(kThreads)
+    histogram(const FitState s, int blocks, bool shared_bins, bool final_pass) {
+  const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
-  const std::int64_t at = static_cast<std::int64_t>(b) * s.k;
-  const int per = (s.k + 1023) / 1024, first = min(s.k, thread * per), end = min(s.k, first + per);
-  int sum = 0;
-  for (int j = first; j < end; ++j) sum += s.bins[at + j];
-  int inclusive = sum;
-  for (int apart = 1; apart < 32; apart <<= 1) {
-    const int other = __shfl_up_sync(~0u, inclusive, apart);
-    if (lane >= apart) inclusive += other;
+  const bool afresh = sums_afresh(s, s.items[b]);
+  if (afresh) {
+    const auto clear = [&](std::int64_t* words, std::int64_t count) {
+      for (std::int64_t i = static_cast<std::int64_t>(block) * kThreads + threadIdx.x; i < count;
+           i += static_cast<std::int64_t>(blocks) * kThreads) {
+        words[b * count + i] = 0;
+      }
+    };
+    clear(s.sums, static_cast<std::int64_t>(s.k) * s.limbs * s.d);
+    clear(s.counts, s.k);
+    if (s.weight_sums) clear(s.weight_sums, 2 * static_cast<std::int64_t>(s.k));
   }
-  if (lane == 31) warp_sums[warp] = inclusive;
+  Moves moves;
+  moves.load(s, b, static_cast<std::int64_t>(block) * kBlockRows, afresh);
+  count_moves(s, moves, b, shared_bins, afresh);
+  __shared__ bool last;
+  __threadfence();
   __syncthreads();
-  if (warp == 0) {
-    int total = warp_sums[lane];
-    for (int apart = 1; apart < 32; apart <<= 1) {
-      const int other = __shfl_up_sync(~0u, total, apart);
-      if (lane >= apart) total += other;
-    }
-    warp_sums[lane] = total;
-  }
+  if (threadIdx.x == 0) last = atomicAdd(&s.items[b].sorted_blocks, 1) == blocks - 1;
   __syncthreads();
-  int offset = inclusive - sum + (warp > 0 ? warp_sums[warp - 1] : 0);
-  std::int32_t* offsets = s.offsets + static_cast<std::int64_t>(b) * (s.k + 1);
-  for (int j = first; j < end; ++j) {
-    const int count = s.bins[at + j];
-    s.bins[at + j] = 0;
-    s.cursors[at + j] = offsets[j] = offset;
-    offset += count;
-  }
-  if (thread == 0) offsets[s.k] = warp_sums[31];
+  if (!last) return;
+  if (threadIdx.x == 0) s.items[b].sorted_blocks = 0;
+  __threadfence();
+  scan(s, b);
 }
 
 __global__ void __launch_bounds__(kThreads)
@@ -139,7 +163,7 @@ __global__ void __launch_bounds__(kThreads)
   if (!sorts(s, b, final_pass)) return;
   const bool afresh = sums_afresh(s, s.items[b]);
   const std::int64_t first = static_cast<std::int64_t>(block) * kBlockRows;
-  std::int32_t* entries = s.entries + static_cast<std::int64_t>(b) * s.n;
+  std::int32_t* entries = entries_of(s, b);
   std::int32_t* cursors = s.cursors + static_cast<std::int64_t>(b) * s.k;
   Moves moves;
   moves.load(s, b, first, afresh);
@@ -186,8 +210,6 @@ void launch_sort(const FitState& s, const DeviceSpec&, bool final_pass, cudaStre
   const auto grid = static_cast<unsigned>(blocks) * static_cast<unsigned>(s.batch);
   histogram<<<grid, kThreads, bytes, stream>>>(s, blocks, shared_bins, final_pass);
   check(cudaGetLastError(), "histogram");
-  scan<<<static_cast<unsigned>(s.batch), 1024, 0, stream>>>(s, final_pass);
-  check(cudaGetLastError(), "scan");
   scatter<<<grid, kThreads, bytes, stream>>>(s, blocks, shared_bins, final_pass);
   check(cudaGetLastError(), "scatter");
 }

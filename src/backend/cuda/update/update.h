@@ -21,13 +21,11 @@ void launch_segment_sums(const FitState&, const DeviceSpec&, bool final_pass, cu
 void launch_finish(const FitState&, const DeviceSpec&, cudaStream_t);
 /// Enqueues the means alone, with the inertia of each cluster.
 void launch_means(const FitState&, cudaStream_t);
-void launch_relocate(const FitState&, const DeviceSpec&, cudaStream_t);
 
 /// Enqueues what assign reads of the centroids: half-norms, 16-bit copies, inverse norms.
 void launch_publish_centroids(const FitState&, bool final_pass, cudaStream_t);
 
-/// Enqueues item.inertia from the points themselves. only_flagged: of items whose sums would
-/// cancel.
-void launch_inertia(const FitState&, const DeviceSpec&, bool only_flagged, cudaStream_t);
+/// Enqueues item.inertia from the points themselves.
+void launch_inertia(const FitState&, const DeviceSpec&, cudaStream_t);
 
 }  // namespace warpmeans::cuda
