@@ -220,6 +220,7 @@ def test_torch_tensors_give_numpy_arrays():
     kmeans, _ = trained(ours, torch.from_numpy(x), spherical=True, init_centroids=x[:3].copy())
     same, _ = trained(ours, x, spherical=True, init_centroids=x[:3].copy())
     np.testing.assert_array_equal(kmeans.centroids, same.centroids)
+    trained(ours, torch.from_numpy(x), weights=torch.ones(len(x)))
     assert isinstance(kmeans.assign(torch.from_numpy(x))[1], np.ndarray)
 
 
@@ -245,6 +246,8 @@ def test_errors():
         ours.Kmeans(D, 0)
     with pytest.raises(ValueError, match="max_points_per_centroid is 0"):
         trained(ours, x, max_points_per_centroid=0)
+    with pytest.raises(ValueError, match="nredo is 0"):
+        trained(ours, x, nredo=0)
     with pytest.raises(RuntimeError, match="train before"):
         ours.Kmeans(D, K).assign(x)
     x[3, 4] = np.nan

@@ -240,10 +240,12 @@ class Kmeans:
             raise ValueError(
                 f"max_points_per_centroid is {cp.max_points_per_centroid}; it must be at least 1"
             )
+        if cp.nredo < 1:
+            raise ValueError(f"nredo is {cp.nredo}; it must be at least 1")
         if weights is not None:
-            weights = to_kind_of(x, weights)
-            if tuple(weights.shape) != (n,):
-                raise ValueError(f"weights have the shape {tuple(weights.shape)}, not ({n},)")
+            weights = np.asarray(to_numpy(weights))
+            if weights.shape != (n,):
+                raise ValueError(f"weights have the shape {weights.shape}, not ({n},)")
         if n < k:
             raise RuntimeError(
                 f"Number of training points ({n}) should be at least as large as number of "
@@ -278,11 +280,11 @@ class Kmeans:
         if self.cp.spherical:
             # A mean of points is a mean of unit rows that weigh as much as the points are long.
             origin = np.zeros((1, self.d), np.float32)
-            lengths = warpmeans.transform(x, origin, device=self._device())[:, 0]
+            lengths = to_numpy(warpmeans.transform(x, origin, device=self._device()))[:, 0]
             weighted_lengths = lengths if weights is None else lengths * weights
             options["metric"] = "cosine"
             options["weights"] = weighted_lengths
-            total = float(cast(weighted_lengths, "float64").sum())
+            total = float(weighted_lengths.sum(dtype=np.float64))
         stats, best = [], None
         for attempt in range(self.cp.nredo):
             attempt_seed = seed + 1 + attempt * 15486557

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 import warpmeans
-from warpmeans.compat._common import cast, torch_of
+from warpmeans.compat._common import cast, to_numpy, torch_of
 
 __version__ = "0.3.1"
 
@@ -130,7 +130,7 @@ def batch_kmeans_Dot(
     centroids = _initial_centroids(x, n_clusters, init_centroids)
     _, centroids, done = _lloyd(x, centroids, min(max_iters, 1), 0.0, False, metric="inner_product")
     origin = np.zeros((1, x.shape[-1]), np.float32)
-    lengths = warpmeans.transform(x, origin)[..., 0]
+    lengths = to_numpy(warpmeans.transform(x, origin))[..., 0]  # weights are read on the host
     labels, centroids, n_iters = _lloyd(
         x, centroids, max_iters - done, tol, verbose, metric="cosine", weights=lengths
     )
