@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from html import escape
 
 import numpy as np
@@ -54,28 +55,32 @@ def sizes(found: Survey) -> str:
     return _figure("sizes", "Cluster sizes", axes.svg(), note)
 
 
-def _places(found: Survey, model: Model) -> tuple[Projection, np.ndarray]:
-    projection = Projection.of(found.sample)
-    return projection, projection(as_compared(model.centroids, model.metric))
+@dataclass
+class Plane:
+    """The sample and the centroids in two dimensions, and what to call those."""
+
+    points: np.ndarray
+    places: np.ndarray
+    names: tuple[str, str]
+    colours: list[str]  # a class of the style sheet for each cluster; none where they are many
+
+    @classmethod
+    def of(cls, found: Survey, model: Model) -> Plane:
+        to_plane = Projection.of(found.sample)
+        places = to_plane(as_compared(model.centroids, model.metric))
+        few = len(places) <= FEW_CLUSTERS
+        colours = [f"c{i}" for i in neighbour_colours(places, found.sizes)] if few else []
+        return cls(to_plane(found.sample), places, to_plane.names, colours)
 
 
-def colours_of(found: Survey, model: Model) -> list[str]:
-    """A class of the style sheet for each cluster, or none where there are too many to tell."""
-    if len(found.sizes) > FEW_CLUSTERS:
-        return []
-    places = _places(found, model)[1]
-    return [f"c{i}" for i in neighbour_colours(places, found.sizes)]
-
-
-def projection(found: Survey, model: Model, colours: list[str], tall: bool) -> str:
+def projection(found: Survey, plane: Plane, tall: bool) -> str:
     """tall: as high as two other charts."""
-    to_plane, places = _places(found, model)
-    points = to_plane(found.sample)
+    points, places, colours = plane.points, plane.places, plane.colours
     shown = np.concatenate([points, places])
     axes = Axes(
         padded(shown[:, 0]),
         padded(shown[:, 1]),
-        to_plane.names,
+        plane.names,
         title="points in two dimensions",
         height=2 * HEIGHT + 90 if tall else HEIGHT,
     )

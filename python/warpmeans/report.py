@@ -77,16 +77,16 @@ def make_report(
     history = None if report is None else read_history(report, points, fitted)
     image = _image_shape(image, points)
     found = survey(points.array, fitted, sample=sample, truth=classes)
-    colours = _charts.colours_of(found, fitted)
+    plane = _charts.Plane.of(found, fitted)
     sections = [
         _summary(fitted, points, found),
         '<div class="charts">',
-        _charts.projection(found, fitted, colours, tall=bool(history)),
+        _charts.projection(found, plane, tall=bool(history)),
         _charts.sizes(found),
         _charts.inertia(history, fitted.metric) if history else "",
         "</div>",
         _charts.centroids(found, fitted, points, image) if image else "",
-        _table(found, fitted, colours),
+        _table(found, fitted, plane.colours),
     ]
     name = Path(data).name
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
