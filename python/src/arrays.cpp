@@ -54,8 +54,8 @@ nb::ndarray<nb::ro> import(nb::handle array, const char* name, bool& bfloat16) {
       nb::hasattr(array.attr("dtype"), "isnative") &&
       nb::cast<bool>(array.attr("dtype").attr("isnative")) &&
       std::string("fiu").find(text_of(array.attr("dtype").attr("kind"))) != std::string::npos) {
-    refuse_layout(name, "has strides of " + text_of(array.attr("strides")) +
-                            " bytes, not whole elements");
+    refuse_layout(
+        name, "has strides of " + text_of(array.attr("strides")) + " bytes, not whole elements");
   }
   refuse_dtype(array, name);
 }
@@ -169,8 +169,7 @@ nb::object owning_array(Matrix&& matrix, bool batched) {
   const std::size_t shape[3] = {static_cast<std::size_t>(heap->batch()),
                                 static_cast<std::size_t>(heap->rows()),
                                 static_cast<std::size_t>(heap->cols())};
-  const auto dtype =
-      heap->dtype() == DType::float64 ? nb::dtype<double>() : nb::dtype<float>();
+  const auto dtype = heap->dtype() == DType::float64 ? nb::dtype<double>() : nb::dtype<float>();
   return nb::cast(nb::ndarray<nb::numpy>(heap->data(), batched ? 3 : 2, batched ? shape : shape + 1,
                                          owner, nullptr, dtype));
 }

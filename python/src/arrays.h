@@ -23,7 +23,8 @@ struct Array {
 };
 
 /// (rows, cols) or (batch, rows, cols) of any dtype the library reads. `name` is for messages.
-/// Raises TypeError for what is no array or has a foreign dtype, ValueError for its shape or layout.
+/// Raises TypeError for what is no array or has a foreign dtype, ValueError for its shape or
+/// layout.
 Array points_of(nb::handle array, const char* name);
 
 /// Weights (n) or (batch, n) of points of that many batch items; None is no weights.

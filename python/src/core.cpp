@@ -24,14 +24,12 @@ T value_of(const char* option, std::string_view word, T last) {
     if (name_of(value) == word) return value;
     expected += (i ? ", \"" : "\"") + std::string(name_of(value)) + '"';
   }
-  throw nb::value_error((std::string(option) + " is \"" + std::string(word) +
-                         "\"; it must be one of " + expected)
-                            .c_str());
+  throw nb::value_error(
+      (std::string(option) + " is \"" + std::string(word) + "\"; it must be one of " + expected)
+          .c_str());
 }
 
-Metric metric_of(std::string_view word) {
-  return value_of("metric", word, Metric::inner_product);
-}
+Metric metric_of(std::string_view word) { return value_of("metric", word, Metric::inner_product); }
 
 /// "" is where the points are.
 Device device_of(const std::string& word) {

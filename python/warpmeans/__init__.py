@@ -5,13 +5,16 @@ scikit-learn estimator; `predict` and `transform` use centroids that are there a
 """
 
 from warpmeans._core import Progress, __version__
-from warpmeans._estimator import ConvergenceWarning, KMeans
-from warpmeans._functional import KMeansResult, kmeans, predict, show_config, transform
+from warpmeans._estimator import KMeans
+from warpmeans._functional import kmeans, predict, show_config, transform
+from warpmeans._result import KMeansResult
+from warpmeans._validation import ConvergenceWarning, NotFittedError
 
 __all__ = [
     "ConvergenceWarning",
     "KMeans",
     "KMeansResult",
+    "NotFittedError",
     "Progress",
     "__version__",
     "kmeans",

@@ -1,68 +1,17 @@
 """kmeans, predict, transform: one call each, for (n, d) and (batch, n, d)."""
 
 import operator
-from collections import namedtuple
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import numpy as np
 
 from warpmeans import _core
 from warpmeans._arrays import Kind, as_parameter, as_points
-
-HISTORY_DTYPE = np.dtype(
-    [
-        ("inertia", np.float64),
-        ("shift", np.float64),
-        ("labels_changed", np.int64),
-        ("labels_doubtful", np.int64),
-        ("seconds_assign", np.float64),
-        ("seconds_update", np.float64),
-        ("seconds", np.float64),
-    ]
-)
+from warpmeans._progress import Reporter
+from warpmeans._result import make_result
 
 _INITS = {"k-means++": "kmeans++", "k-means||": "kmeans_parallel", "random": "random"}
-
-_Fields = namedtuple("_Fields", ["labels", "centroids", "inertia", "n_iter", "counts", "order"])
-
-
-class KMeansResult(_Fields):
-    """What `kmeans` returns: a tuple of six, with more as attributes.
-
-    Attributes
-    ----------
-    labels : (n,) or (batch, n) int32
-        Cluster of each point: the float64 argmin of the distances to `centroids`.
-    centroids : (k, d) or (batch, k, d) float32, float64 for float64 points
-    inertia : float or (batch,) float64
-        Sum of weight x distance of these labels with these centroids.
-    n_iter : int or (batch,) int32
-    counts : (k,) or (batch, k) int64
-        Number of points of each cluster.
-    order : (n,) or (batch, n) int64, or None
-        With ``order=True``: the permutation that sorts the points by label, stable.
-    converged : bool or (batch,) bool
-        No label changed, or the rule of `tol`.
-    n_nonempty : int or (batch,) int64
-        Clusters that have points.
-    history : numpy record array, or a list with one for each item
-        A row an iteration: ``inertia``, ``shift``, ``labels_changed``, ``labels_doubtful``,
-        ``seconds_assign``, ``seconds_update``, ``seconds``. Columns are ``history["inertia"]``.
-    interrupted : bool
-        The callback asked to stop.
-    seconds_init, seconds_iterations : float
-    kernel : str
-        What ran, e.g. ``"cpu/avx512"``.
-    threads : int
-    """
-
-    def __repr__(self):
-        batch = "" if self.labels.ndim == 1 else f"batch={self.labels.shape[0]}, "
-        return (
-            f"KMeansResult({batch}n_samples={self.labels.shape[-1]}, "
-            f"n_clusters={self.centroids.shape[-2]}, inertia={self.inertia}, "
-            f"n_iter={self.n_iter}, converged={self.converged})"
-        )
+_INT32_MAX = 2**31 - 1
 
 
 def kmeans(
@@ -85,41 +34,133 @@ def kmeans(
     callback=None,
     verbose=False,
 ):
-    """Lloyd's k-means."""
+    """Cluster points into `n_clusters` by Lloyd's k-means, exactly and reproducibly.
+
+    Every label is the float64 argmin of the points as given, on every exit path; the same input,
+    options and seed give the same bits, whatever the number of threads.
+
+    Parameters
+    ----------
+    x : array (n, d), or (batch, n, d)
+        Points: float32, float64, float16, bfloat16, uint8 or int8, read as they are. Arrays of
+        NumPy (memory maps too) and of whatever has DLPack, ``__array_interface__``,
+        ``__cuda_array_interface__`` or the buffer protocol are not copied; rows may lie any
+        number of elements apart, the features of a row must be adjacent. Lists and data frames
+        are converted, integers among them to float64. Each item of a batch is a problem of its
+        own, with the result that it has alone.
+    n_clusters : int
+    init : {"k-means++", "k-means||", "random"}, array (k, d) or (batch, k, d), or callable
+        Initial centroids. A callable gets ``(x, n_clusters, seed)`` and returns them.
+    metric : {"euclidean", "cosine", "inner_product"}
+        With "cosine" centroids are unit vectors (spherical k-means).
+    weights : array (n,) or (batch, n), optional
+        Not negative; converted to float64 unless float32.
+    n_init : int
+        Attempts with different draws; the one of least inertia is returned.
+    max_iter : int
+    tol : float
+        Stop when the sum of the centroids' squared shifts is at most tol x mean variance of the
+        features. 0: only when no label changes.
+    fixed_iterations : bool
+        Run exactly `max_iter` iterations, whatever happens.
+    seed : int
+    empty : {"relocate", "keep", "error"}
+        What becomes of a cluster without points: it goes to the point farthest from its centroid,
+        stays where it was, or is an error.
+    precision : {"exact", "native", "tf32"}
+        The others than "exact" are for CUDA.
+    threads : int, optional
+        At most so many; None: the machine's cores.
+    device : str, optional
+        "cpu", "cuda" or "cuda:INDEX"; None: where the points are.
+    order : bool
+        Return the permutation that sorts the points by label too.
+    callback : callable, optional
+        Called after every iteration with a `Progress`: ``iteration``, ``max_iter``,
+        ``batch_item``, ``attempt``, ``inertia``, ``shift``, ``labels_changed``. Returning False
+        (any false value but None) ends the fit, with labels that belong to the centroids.
+    verbose : bool
+        Show progress on stderr: a bar if tqdm is installed, else a line an iteration.
+
+    Returns
+    -------
+    KMeansResult
+        A tuple ``(labels, centroids, inertia, n_iter, counts, order)``, and more as attributes.
+
+    Raises
+    ------
+    ValueError
+        NaN or Inf in the points (the message has row and column), ``n_clusters > n``, empty
+        arrays, shapes that do not fit, options out of range, an empty cluster with
+        ``empty="error"``.
+    TypeError
+        Something that is no array, or an array of another dtype or byte order.
+    MemoryError
+        The message has the bytes needed.
+    RuntimeError
+        This build or machine cannot do it: CUDA, precision.
+
+    Notes
+    -----
+    The interpreter's lock is released meanwhile. What ends a fit from outside (KeyboardInterrupt,
+    or an exception of the callback) does so within an iteration, and has the best result so far
+    as its attribute ``result``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import warpmeans
+    >>> x = np.array([[0.0, 0.0], [0.0, 1.0], [10.0, 10.0], [10.0, 11.0]])
+    >>> result = warpmeans.kmeans(x, 2)
+    >>> result.counts
+    array([2, 2])
+    >>> result.inertia
+    1.0
+    >>> labels, centroids, inertia, *_ = result
+    >>> centroids[labels]
+    array([[ 0. ,  0.5],
+           [ 0. ,  0.5],
+           [10. , 10.5],
+           [10. , 10.5]])
+    """
     points = as_points(x)
-    kind = Kind(x)
-    start, centroids = "given", None
-    if isinstance(init, str):
-        start = _INITS.get(init)
-        if start is None:
-            raise ValueError(
-                f"init is {init!r}; it must be 'k-means++', 'k-means||', 'random', an array or a "
-                "function of (x, n_clusters, seed)"
-            )
-    elif callable(init):
-        centroids = as_parameter(init(x, n_clusters, seed), "init")
-    else:
-        centroids = as_parameter(init, "init")
-        n_init = 1  # every attempt would be the same
-    fields, exception = _core.fit(
-        points,
-        operator.index(n_clusters),
-        start,
-        centroids,
-        metric,
-        None if weights is None else as_parameter(weights, "weights"),
-        n_init,
-        max_iter,
-        tol,
-        fixed_iterations,
-        seed,
-        empty,
-        precision,
-        0 if threads is None else threads,
-        "" if device is None else str(device),
-        callback,
-    )
-    result = _to_result(fields, kind, order)
+    n_init = _integer("n_init", n_init, 1, _INT32_MAX)
+    seed = _integer("seed", seed, 0, 2**64 - 1)
+    reporter = Reporter(callback, np.ndim(points) == 3, n_init) if verbose else None
+
+    def attempt(start, centroids, n_init):
+        return _core.fit(
+            points,
+            _integer("n_clusters", n_clusters, 1, 2**63 - 1),
+            start,
+            centroids,
+            _word("metric", metric),
+            None if weights is None else as_parameter(weights, "weights"),
+            n_init,
+            _integer("max_iter", max_iter, 0, _INT32_MAX),
+            _number("tol", tol),
+            bool(fixed_iterations),
+            seed,
+            _word("empty", empty),
+            _word("precision", precision),
+            _threads(threads),
+            "" if device is None else str(device),
+            callback if reporter is None else reporter,
+        )
+
+    with reporter or nullcontext():
+        if isinstance(init, str):
+            if init not in _INITS:
+                raise ValueError(
+                    f'init is {init!r}; it must be "k-means++", "k-means||", "random", an array '
+                    "or a function of (x, n_clusters, seed)"
+                )
+            fields, exception = attempt(_INITS[init], None, n_init)
+        elif callable(init):
+            fields, exception = _best_of_callable(attempt, init, x, n_clusters, seed, n_init)
+        else:  # every attempt would be the same
+            fields, exception = attempt("given", as_parameter(init, "init"), 1)
+    result = make_result(fields, Kind(x), order)
     if exception is not None:
         with suppress(AttributeError):
             exception.result = result
@@ -127,52 +168,122 @@ def kmeans(
     return result
 
 
-def _to_result(fields, kind, order):
-    labels, counts = fields.pop("labels"), fields.pop("counts")
-    batched = labels.ndim == 2
-    permutation = np.argsort(labels, axis=-1, kind="stable") if order else None
-    result = KMeansResult(
-        kind.answer(labels),
-        kind.answer(fields.pop("centroids")),
-        kind.answer(fields.pop("inertia")),
-        kind.answer(fields.pop("n_iter")),
-        kind.answer(counts),
-        kind.answer(permutation),
-    )
-    history = [rows.view(HISTORY_DTYPE) for rows in fields.pop("history")]
-    converged = fields.pop("converged")
-    result.history = history if batched else history[0]
-    result.converged = kind.answer(converged.astype(bool)) if batched else bool(converged)
-    result.n_nonempty = kind.answer(fields.pop("n_nonempty"))
-    result.__dict__.update(fields)
-    return result
+def _best_of_callable(attempt, init, x, n_clusters, seed, n_init):
+    """The attempt of least inertia, each from centroids that `init` made with another seed."""
+    best = None
+    for i in range(n_init):
+        centroids = as_parameter(init(x, n_clusters, seed + i), "init")
+        fields, exception = attempt("given", centroids, 1)
+        if np.ndim(fields["inertia"]) and n_init > 1:
+            raise ValueError(
+                f"n_init ({n_init}) must be 1 where a function makes the centroids of a batch"
+            )
+        if best is None or fields["inertia"] < best["inertia"]:
+            best = fields
+        if exception is not None or fields["interrupted"]:
+            break
+    best["interrupted"] = fields["interrupted"]
+    return best, exception
 
 
 def predict(
     x, centroids, *, metric="euclidean", weights=None, distances=False, threads=None, device=None
 ):
-    """Labels of the nearest centroids."""
+    """Label points with the nearest of centroids that are there already.
+
+    Parameters
+    ----------
+    x : array (n, d), or (batch, n, d)
+        Points, as `kmeans` takes them.
+    centroids : array (k, d), or (batch, k, d)
+    metric : {"euclidean", "cosine", "inner_product"}
+    weights : array (n,) or (batch, n), optional
+        Checked, and of no influence on labels and distances.
+    distances : bool
+        Return the distance of each point to its centroid too.
+    threads, device
+        As in `kmeans`.
+
+    Returns
+    -------
+    labels : (n,) or (batch, n) int32
+        The float64 argmin; among equals the lowest.
+    distances : (n,) or (batch, n) float64, only with ``distances=True``
+        Squared Euclidean, 1 - cosine, or the negative inner product.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError, RuntimeError
+        As `kmeans` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import warpmeans
+    >>> warpmeans.predict(np.array([[1.0], [9.0]]), np.array([[0.0], [10.0]]))
+    array([0, 1], dtype=int32)
+    """
     kind = Kind(x)
-    labels, values, _ = _core.predict(
-        as_points(x),
-        as_parameter(centroids, "centroids"),
-        metric,
-        None if weights is None else as_parameter(weights, "weights"),
-        distances,
-        0 if threads is None else threads,
-        "" if device is None else str(device),
+    labels, values, _ = assign(
+        x,
+        centroids,
+        metric=metric,
+        weights=weights,
+        distances=bool(distances),
+        threads=threads,
+        device=device,
     )
     return (kind.answer(labels), kind.answer(values)) if distances else kind.answer(labels)
 
 
+def assign(x, centroids, *, metric, weights, threads, device, distances=False):
+    """NumPy's labels, distances or None, and inertia: what `predict` and `score` return of."""
+    return _core.predict(
+        as_points(x),
+        as_parameter(centroids, "centroids"),
+        _word("metric", metric),
+        None if weights is None else as_parameter(weights, "weights"),
+        distances,
+        _threads(threads),
+        "" if device is None else str(device),
+    )
+
+
 def transform(x, centroids, *, metric="euclidean", threads=None, device=None):
-    """Distances to every centroid."""
+    """Distances of points to every centroid.
+
+    Parameters
+    ----------
+    x : array (n, d), or (batch, n, d)
+        Points, as `kmeans` takes them.
+    centroids : array (k, d), or (batch, k, d)
+    metric : {"euclidean", "cosine", "inner_product"}
+    threads, device
+        As in `kmeans`.
+
+    Returns
+    -------
+    distances : (n, k) or (batch, n, k) float32, or float64 for float64 points
+        Euclidean (not squared), 1 - cosine, or the negative inner product.
+
+    Raises
+    ------
+    ValueError, TypeError, MemoryError, RuntimeError
+        As `kmeans` does.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import warpmeans
+    >>> warpmeans.transform(np.array([[3.0, 4.0]]), np.array([[0.0, 0.0], [3.0, 0.0]]))
+    array([[5., 4.]])
+    """
     return Kind(x).answer(
         _core.transform(
             as_points(x),
             as_parameter(centroids, "centroids"),
-            metric,
-            0 if threads is None else threads,
+            _word("metric", metric),
+            _threads(threads),
             "" if device is None else str(device),
         )
     )
@@ -180,8 +291,34 @@ def transform(x, centroids, *, metric="euclidean", threads=None, device=None):
 
 def show_config():
     """Print versions, and what this build and machine can run."""
-    kernel = kmeans(np.zeros((1, 1)), 1).kernel
     print(f"warpmeans {_core.__version__}")
     print(f"numpy {np.__version__}")
-    print(f"kernel {kernel}")
+    print(f"kernel {kmeans(np.zeros((1, 1)), 1).kernel}")
     print(f"built with CUDA: {'yes' if _core.has_cuda else 'no'}")
+
+
+def _integer(name, value, lowest, highest):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, not {value!r}") from None
+    if not lowest <= number <= highest:
+        raise ValueError(f"{name} ({number}) must be from {lowest} to {highest}")
+    return number
+
+
+def _number(name, value):
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, not {value!r}") from None
+
+
+def _word(name, value):
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, not {value!r}")
+    return value
+
+
+def _threads(value):
+    return 0 if value is None else _integer("threads", value, 1, _INT32_MAX)
