@@ -85,7 +85,16 @@ def test_estimators_and_given_axes():
     assert plot.cluster_sizes(model, ax=ax) is ax
     assert [bar.get_height() for bar in ax.patches] == np.bincount(model.labels_).tolist()
     assert plot.projection(x, model, ax=ax) is ax
+    assert len(plot.inertia(model, ax=ax).lines[-1].get_xdata()) == model.n_iter_
     assert plt.get_fignums() == [1]
+
+
+def test_cosine_is_of_unit_rows():
+    x = points() * np.random.default_rng(1).lognormal(size=(400, 1)).astype(np.float32)
+    result = warpmeans.kmeans(x, 4, metric="cosine")
+    ax = plot.projection(x, result, sample=100)
+    assert np.linalg.norm(ax.collections[0].get_offsets(), axis=1).max() < 1.5
+    assert plot.inertia(result).get_ylabel() == "inertia (sum of 1 − cosine)"
 
 
 def test_bad_use():
@@ -101,10 +110,10 @@ def test_bad_use():
     for draw in (lambda: plot.cluster_sizes(batch), lambda: plot.projection(x, batch)):
         with pytest.raises(ValueError, match=r"\(4, 3, 6\): a batch"):
             draw()
-    with pytest.raises(TypeError, match="dict has neither labels nor labels_"):
+    with pytest.raises(TypeError, match="a dict is no result"):
         plot.cluster_sizes({})
-    with pytest.raises(TypeError, match="dict has no history"):
-        plot.inertia({})
+    with pytest.raises(TypeError, match="a KMeans is no result"):
+        plot.inertia(warpmeans.KMeans())  # not fitted
 
 
 def test_without_matplotlib():

@@ -22,6 +22,7 @@ from warpmeans._pictures import (
     neighbour_colours,
     sample_rows,
 )
+from warpmeans._result import KMeansResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +76,7 @@ def cluster_sizes(result: Any, *, ax: Axes | None = None) -> Axes:
     result : of `warpmeans.kmeans`, or a fitted `warpmeans.KMeans`
     ax : Axes to draw into; None: those of a new figure
     """
-    labels, centroids = _fitted(result)
+    labels, centroids, _ = _fitted(result)
     k = len(centroids)
     sizes = np.bincount(labels, minlength=k)
     median = float(np.median(sizes))
@@ -121,7 +122,7 @@ def projection(x: Any, result: Any, *, ax: Axes | None = None, sample: int = 500
     ValueError
         Where ``x`` and ``result`` do not fit each other.
     """
-    labels, centroids = _fitted(result)
+    labels, centroids, metric = _fitted(result)
     x = x if hasattr(x, "shape") else np.asarray(x)
     if sample < 2:
         raise ValueError(f"sample is {sample}; expected 2 or more")
@@ -130,7 +131,6 @@ def projection(x: Any, result: Any, *, ax: Axes | None = None, sample: int = 500
             f"x has shape {tuple(x.shape)}; the result is of points of shape "
             f"{(len(labels), centroids.shape[1])}"
         )
-    metric = getattr(result, "metric", "euclidean")
     rows = sample_rows(*x.shape, sample)
     points = as_compared(np.asarray(x[rows]), metric)
     to_plane = Projection.of(points)
@@ -175,15 +175,11 @@ def inertia(result: Any, *, ax: Axes | None = None) -> Axes:
 
     Parameters
     ----------
-    result : of `warpmeans.kmeans`
+    result : of `warpmeans.kmeans`, or a fitted `warpmeans.KMeans`
     ax : Axes to draw into; None: those of a new figure
     """
-    history = getattr(result, "history", None)
-    if history is None:
-        raise TypeError(
-            f"{type(result).__name__} has no history of iterations; expected what "
-            "warpmeans.kmeans returns"
-        )
+    result = _result(result)
+    history = result.history
     single = isinstance(history, np.ndarray)
     ax = _axes(ax)
     for rows in [history] if single else history:
@@ -197,21 +193,26 @@ def inertia(result: Any, *, ax: Axes | None = None) -> Axes:
             alpha=1 if single else max(0.15, 1 / len(history) ** 0.5),
         )
     _whole_numbers(ax.xaxis)
-    ax.set(xlabel="iteration", ylabel=INERTIA[getattr(result, "metric", "euclidean")])
+    ax.set(xlabel="iteration", ylabel=INERTIA[result.metric])
     return _finish(ax)
 
 
-def _fitted(result: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Labels (n,) and centroids (k, d) of a result or an estimator, in NumPy."""
-    for names in (("labels", "centroids"), ("labels_", "cluster_centers_")):
-        if hasattr(result, names[0]):
-            labels, centroids = (np.asarray(getattr(result, name)) for name in names)
-            _check_single(centroids)
-            return labels, centroids
-    raise TypeError(
-        f"{type(result).__name__} has neither labels nor labels_; expected what warpmeans.kmeans "
-        "returns, or a fitted KMeans"
-    )
+def _result(result: Any) -> Any:
+    """What `warpmeans.kmeans` returned, also of a fitted estimator."""
+    result = getattr(result, "result_", result)
+    if not isinstance(result, KMeansResult):
+        raise TypeError(
+            f"a {type(result).__name__} is no result; expected what warpmeans.kmeans returns, or a "
+            "fitted warpmeans.KMeans"
+        )
+    return result
+
+
+def _fitted(result: Any) -> tuple[np.ndarray, np.ndarray, str]:
+    """Labels (n,) and centroids (k, d) in NumPy, and the metric."""
+    result = _result(result)
+    _check_single(result.centroids)
+    return np.asarray(result.labels), np.asarray(result.centroids), result.metric
 
 
 def _check_single(centroids: Any) -> None:
