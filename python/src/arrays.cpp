@@ -20,12 +20,13 @@ bool is_numpy_bfloat16(nb::handle array) {
 }
 
 [[noreturn]] void refuse_dtype(nb::handle array, const char* name) {
-  std::string message = std::string(name) + " has dtype " + dtype_name(array);
-  if (!nb::hasattr(array, "dtype")) {
-    message = std::string(name) + " must be an array, not " + nb::inst_name(array).c_str();
-  }
-  message += "; taken are float32, float64, float16, bfloat16, uint8 and int8";
-  throw nb::type_error((message + ", in the machine's byte order").c_str());
+  const std::string what = nb::hasattr(array, "dtype") ? " has dtype " + dtype_name(array)
+                                                       : std::string(" must be an array, not ") +
+                                                             nb::inst_name(array).c_str();
+  throw nb::type_error((name + what +
+                        "; taken are float32, float64, float16, bfloat16, uint8 and int8, in the "
+                        "machine's byte order")
+                           .c_str());
 }
 
 [[noreturn]] void refuse_layout(const char* name, const std::string& why) {
@@ -43,6 +44,36 @@ std::string shape_text(const nb::ndarray<nb::ro>& array) {
   return text + (array.ndim() == 1 ? ",)" : ")");
 }
 
+/// Memory of a CUDA device by the protocol of arrays that do not speak DLPack (Numba's).
+nb::ndarray<nb::ro> import_cuda_array(nb::handle array, const char* name) {
+  const nb::dict interface = nb::cast<nb::dict>(array.attr("__cuda_array_interface__"));
+  const std::string type = text_of(interface["typestr"]);
+  nb::dlpack::dtype dtype{0, 0, 1};
+  if (type.size() == 3 && type[0] != '>' && std::string("fui").find(type[1]) < 3) {
+    using nb::dlpack::dtype_code;
+    const dtype_code code = type[1] == 'f'   ? dtype_code::Float
+                            : type[1] == 'u' ? dtype_code::UInt
+                                             : dtype_code::Int;
+    dtype = {static_cast<std::uint8_t>(code), static_cast<std::uint8_t>((type[2] - '0') * 8), 1};
+  } else {
+    refuse_dtype(array, name);
+  }
+  std::vector<std::size_t> shape;
+  for (nb::handle extent : interface["shape"]) shape.push_back(nb::cast<std::size_t>(extent));
+  std::vector<std::int64_t> strides;
+  if (interface.contains("strides") && !interface["strides"].is_none()) {
+    for (nb::handle stride : interface["strides"]) {
+      const auto bytes = nb::cast<std::int64_t>(stride);
+      if (bytes % (dtype.bits / 8) != 0) refuse_layout(name, "has strides of parts of an element");
+      strides.push_back(bytes / (dtype.bits / 8));
+    }
+  }
+  const auto address = nb::cast<std::uintptr_t>(nb::object(interface["data"])[0]);
+  return nb::ndarray<nb::ro>(reinterpret_cast<const void*>(address), shape.size(), shape.data(),
+                             array, strides.empty() ? nullptr : strides.data(), dtype,
+                             nb::device::cuda::value, 0);
+}
+
 nb::ndarray<nb::ro> import(nb::handle array, const char* name, bool& bfloat16) {
   nb::ndarray<nb::ro> imported;
   if (nb::try_cast(array, imported)) return imported;
@@ -50,10 +81,10 @@ nb::ndarray<nb::ro> import(nb::handle array, const char* name, bool& bfloat16) {
     bfloat16 = true;
     return imported;
   }
-  if (nb::hasattr(array, "dtype") && nb::hasattr(array, "strides") &&
-      nb::hasattr(array.attr("dtype"), "isnative") &&
-      nb::cast<bool>(array.attr("dtype").attr("isnative")) &&
-      std::string("fiu").find(text_of(array.attr("dtype").attr("kind"))) != std::string::npos) {
+  if (nb::hasattr(array, "__cuda_array_interface__")) return import_cuda_array(array, name);
+  // NumPy exports any dtype it has a native name for, so what is left is the strides.
+  if (nb::hasattr(array, "strides") && nb::hasattr(array, "dtype") &&
+      std::string("float32float64float16uint8int8").find(dtype_name(array)) != std::string::npos) {
     refuse_layout(
         name, "has strides of " + text_of(array.attr("strides")) + " bytes, not whole elements");
   }

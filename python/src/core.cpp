@@ -190,8 +190,6 @@ void translate(const std::exception_ptr& pointer, void*) {
 
 NB_MODULE(_core, m) {
   m.doc() = "Warpmeans' C++ library for Python's arrays; warpmeans has the functions for users.";
-  m.attr("__version__") = WARPMEANS_VERSION;
-  m.attr("has_cuda") = WARPMEANS_PYTHON_HAS_CUDA != 0;
   nb::register_exception_translator(translate);
   bind_progress(m);
   m.def("fit", &fit, nb::arg("x"), nb::arg("n_clusters"), nb::arg("init"),
@@ -203,6 +201,14 @@ NB_MODULE(_core, m) {
   m.def("predict", &predict, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
         nb::arg("weights").none(), nb::arg("distances"), nb::arg("threads"), nb::arg("device"),
         "Returns labels, distances or None, and inertia.");
+  m.def(
+      "version", [] { return WARPMEANS_VERSION; }, "Version of the library.");
+  m.def(
+      "has_cuda", [] { return WARPMEANS_PYTHON_HAS_CUDA != 0; }, "Built with the CUDA engine.");
+  m.def(
+      "address_of",
+      [](nb::handle x) { return reinterpret_cast<std::uintptr_t>(points_of(x, "x").view.data); },
+      nb::arg("x"), "Where the library reads the points: for tests that nothing is copied.");
   m.def("transform", &transform, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
         nb::arg("threads"), nb::arg("device"), "Returns distances to all centroids.");
 }

@@ -4,12 +4,14 @@
 scikit-learn estimator; `predict` and `transform` use centroids that are there already.
 """
 
-from warpmeans._core import Progress, __version__
+from warpmeans._core import Progress
+from warpmeans._core import version as _version
 from warpmeans._estimator import KMeans
 from warpmeans._functional import kmeans, predict, show_config, transform
 from warpmeans._result import KMeansResult
 from warpmeans._validation import ConvergenceWarning, NotFittedError
 
+__version__ = _version()
 __all__ = [
     "ConvergenceWarning",
     "KMeans",

@@ -30,13 +30,20 @@ def as_points(x, name="x"):
         return x
     if hasattr(kind, "__dlpack__"):
         return x.detach() if hasattr(kind, "detach") else x
+    if hasattr(x, "__cuda_array_interface__"):
+        return x
     if hasattr(kind, "tocsr"):
         raise TypeError(f"{name} is sparse ({kind.__name__}); give a dense array: x.toarray()")
-    if hasattr(kind, "__array_interface__") or isinstance(x, (memoryview, bytes, bytearray)):
-        return np.asarray(x)
-    if hasattr(x, "__array_interface__") or kind.__module__ == "array":
+    if hasattr(x, "__array_interface__") or _has_buffer(x):
         return np.asarray(x)
     return _converted(x, name)
+
+
+def _has_buffer(x):
+    try:
+        return bool(memoryview(x).format)
+    except (TypeError, BufferError):
+        return False
 
 
 def _converted(x, name):
@@ -48,7 +55,7 @@ def _converted(x, name):
         return array
     if array.dtype.kind in "iub":
         return array.astype(np.float64)
-    raise TypeError(f"{name} of type {type(x).__name__} holds {array.dtype}, not numbers")
+    raise TypeError(f"{name} must be an array of numbers, not {type(x).__name__} of {array.dtype}")
 
 
 def as_parameter(values, name):

@@ -1,6 +1,9 @@
 """KMeans, the estimator: scikit-learn's contract on `warpmeans.kmeans`."""
 
+from __future__ import annotations
+
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -99,22 +102,22 @@ default="k-means++"
 
     def __init__(
         self,
-        n_clusters=8,
+        n_clusters: int = 8,
         *,
-        init="k-means++",
-        n_init="auto",
-        max_iter=300,
-        tol=1e-4,
-        verbose=0,
-        random_state=None,
-        copy_x=True,
-        algorithm="lloyd",
-        metric="euclidean",
-        empty="relocate",
-        precision="exact",
-        threads=None,
-        device=None,
-        callback=None,
+        init: Any = "k-means++",
+        n_init: int | str = "auto",
+        max_iter: int = 300,
+        tol: float = 1e-4,
+        verbose: int = 0,
+        random_state: Any = None,
+        copy_x: bool = True,
+        algorithm: str = "lloyd",
+        metric: str = "euclidean",
+        empty: str = "relocate",
+        precision: str = "exact",
+        threads: int | None = None,
+        device: Any = None,
+        callback: Any = None,
     ):
         self.n_clusters = n_clusters
         self.init = init
@@ -132,7 +135,7 @@ default="k-means++"
         self.device = device
         self.callback = callback
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> KMeans:
         """Cluster the rows of X.
 
         Parameters
@@ -257,20 +260,20 @@ default="k-means++"
             )
         return points
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and return `labels_`."""
         return self.fit(X, sample_weight=sample_weight).labels_
 
-    def predict(self, X):
+    def predict(self, X: Any) -> Any:
         """Return the labels (n_samples,) int32 of the nearest centers: the float64 argmin."""
         return self._call(predict, self._as_seen(X))
 
-    def fit_transform(self, X, y=None, sample_weight=None):
+    def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and return `transform` of X."""
         self.fit(X, sample_weight=sample_weight)
         return self._contained(self._call(transform, as_samples(X, type(self).__name__)), X)
 
-    def transform(self, X):
+    def transform(self, X: Any) -> Any:
         """Return distances (n_samples, n_clusters) to all centers.
 
         Euclidean (not squared), 1 - cosine, or the negative inner product; float32, or float64 for
@@ -278,13 +281,13 @@ default="k-means++"
         """
         return self._contained(self._call(transform, self._as_seen(X)), X)
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return minus the inertia of X with the nearest centers."""
         points = self._as_seen(X)
         weights = as_sample_weight(sample_weight, points.shape[0])
         return -self._call(assign, points, weights=weights)[2]
 
-    def get_feature_names_out(self, input_features=None):
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of transform's columns: kmeans0, kmeans1, ..."""
         self._check_is_fitted("cluster_centers_")
         name = type(self).__name__.lower()

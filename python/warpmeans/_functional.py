@@ -1,39 +1,43 @@
 """kmeans, predict, transform: one call each, for (n, d) and (batch, n, d)."""
 
+from __future__ import annotations
+
 import operator
+from collections.abc import Callable
 from contextlib import nullcontext, suppress
+from typing import Any
 
 import numpy as np
 
 from warpmeans import _core
 from warpmeans._arrays import Kind, as_parameter, as_points
 from warpmeans._progress import Reporter
-from warpmeans._result import make_result
+from warpmeans._result import KMeansResult, make_result
 
 _INITS = {"k-means++": "kmeans++", "k-means||": "kmeans_parallel", "random": "random"}
 _INT32_MAX = 2**31 - 1
 
 
 def kmeans(
-    x,
-    n_clusters,
+    x: Any,
+    n_clusters: int,
     *,
-    init="k-means++",
-    metric="euclidean",
-    weights=None,
-    n_init=1,
-    max_iter=300,
-    tol=1e-4,
-    fixed_iterations=False,
-    seed=0,
-    empty="relocate",
-    precision="exact",
-    threads=None,
-    device=None,
-    order=False,
-    callback=None,
-    verbose=False,
-):
+    init: Any = "k-means++",
+    metric: str = "euclidean",
+    weights: Any = None,
+    n_init: int = 1,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    fixed_iterations: bool = False,
+    seed: int = 0,
+    empty: str = "relocate",
+    precision: str = "exact",
+    threads: int | None = None,
+    device: Any = None,
+    order: bool = False,
+    callback: Callable[[_core.Progress], Any] | None = None,
+    verbose: bool = False,
+) -> KMeansResult:
     """Cluster points into `n_clusters` by Lloyd's k-means, exactly and reproducibly.
 
     Every label is the float64 argmin of the points as given, on every exit path; the same input,
@@ -58,6 +62,7 @@ def kmeans(
     n_init : int
         Attempts with different draws; the one of least inertia is returned.
     max_iter : int
+        0: the initial centroids, and their labels.
     tol : float
         Stop when the sum of the centroids' squared shifts is at most tol x mean variance of the
         features. 0: only when no label changes.
@@ -187,8 +192,15 @@ def _best_of_callable(attempt, init, x, n_clusters, seed, n_init):
 
 
 def predict(
-    x, centroids, *, metric="euclidean", weights=None, distances=False, threads=None, device=None
-):
+    x: Any,
+    centroids: Any,
+    *,
+    metric: str = "euclidean",
+    weights: Any = None,
+    distances: bool = False,
+    threads: int | None = None,
+    device: Any = None,
+) -> Any:
     """Label points with the nearest of centroids that are there already.
 
     Parameters
@@ -249,7 +261,14 @@ def assign(x, centroids, *, metric, weights, threads, device, distances=False):
     )
 
 
-def transform(x, centroids, *, metric="euclidean", threads=None, device=None):
+def transform(
+    x: Any,
+    centroids: Any,
+    *,
+    metric: str = "euclidean",
+    threads: int | None = None,
+    device: Any = None,
+) -> Any:
     """Distances of points to every centroid.
 
     Parameters
@@ -289,12 +308,12 @@ def transform(x, centroids, *, metric="euclidean", threads=None, device=None):
     )
 
 
-def show_config():
+def show_config() -> None:
     """Print versions, and what this build and machine can run."""
-    print(f"warpmeans {_core.__version__}")
+    print(f"warpmeans {_core.version()}")
     print(f"numpy {np.__version__}")
     print(f"kernel {kmeans(np.zeros((1, 1)), 1).kernel}")
-    print(f"built with CUDA: {'yes' if _core.has_cuda else 'no'}")
+    print(f"built with CUDA: {'yes' if _core.has_cuda() else 'no'}")
 
 
 def _integer(name, value, lowest, highest):

@@ -4,8 +4,11 @@ Its classes are asked for only inside methods that scikit-learn itself calls, or
 imported already.
 """
 
+from __future__ import annotations
+
 import inspect
 import sys
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +27,11 @@ class Estimator:
         parameters = inspect.signature(cls.__init__).parameters
         return sorted(name for name in parameters if name != "self")
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters as a dict; `deep` is of no influence."""
         return {name: getattr(self, name) for name in self._parameter_names()}
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Estimator:
         """Set parameters by name, and return self.
 
         Raises
@@ -40,7 +43,8 @@ class Estimator:
         for name, value in params.items():
             if name not in valid:
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {valid}."
+                    f"Invalid parameter {name!r} for estimator {self}. "
+                    f"Valid parameters are: {valid}."
                 )
             setattr(self, name, value)
         return self
@@ -70,6 +74,38 @@ class Estimator:
             input_tags=InputTags(sparse=True),
         )
 
+    def set_fit_request(self, *, sample_weight: bool | str | None) -> Estimator:
+        """Say whether meta-estimators pass `sample_weight` to `fit` (scikit-learn's routing).
+
+        Parameters
+        ----------
+        sample_weight : bool, None or str
+            A str is the name under which to pass it.
+
+        Returns
+        -------
+        self
+        """
+        return self._request("fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight: bool | str | None) -> Estimator:
+        """Say whether meta-estimators pass `sample_weight` to `score`; see `set_fit_request`."""
+        return self._request("score", sample_weight)
+
+    def _request(self, method, alias):
+        self._metadata_request = {**getattr(self, "_metadata_request", {}), method: alias}
+        return self
+
+    def get_metadata_routing(self):
+        """Return scikit-learn's MetadataRequest of this estimator."""
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        requests = getattr(self, "_metadata_request", {})
+        routing = MetadataRequest(owner=self)
+        for method in ("fit", "score"):
+            getattr(routing, method).add_request(param="sample_weight", alias=requests.get(method))
+        return routing
+
     def _check_is_fitted(self, attribute):
         if not hasattr(self, attribute):
             name = type(self).__name__
@@ -78,7 +114,7 @@ class Estimator:
                 "before using this estimator."
             )
 
-    def set_output(self, *, transform=None):
+    def set_output(self, *, transform: str | None = None) -> Estimator:
         """Choose the container that `transform` and `fit_transform` return.
 
         Parameters
@@ -123,4 +159,6 @@ def _check_container(container):
 def _is_default(value, default):
     if value is default:
         return True
-    return type(value) is type(default) and isinstance(value, (str, int, float)) and value == default
+    return (
+        type(value) is type(default) and isinstance(value, (str, int, float)) and value == default
+    )

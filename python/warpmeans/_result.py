@@ -1,6 +1,8 @@
 """KMeansResult, and how it is made of what the core returns."""
 
-from collections import namedtuple
+from __future__ import annotations
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,7 +19,14 @@ HISTORY_DTYPE = np.dtype(
     ]
 )
 
-_Fields = namedtuple("_Fields", ["labels", "centroids", "inertia", "n_iter", "counts", "order"])
+
+class _Fields(NamedTuple):
+    labels: Any
+    centroids: Any
+    inertia: Any
+    n_iter: Any
+    counts: Any
+    order: Any
 
 
 class KMeansResult(_Fields):
@@ -55,7 +64,16 @@ class KMeansResult(_Fields):
     threads : int
     """
 
-    def __repr__(self):
+    converged: Any
+    n_nonempty: Any
+    history: Any
+    interrupted: bool
+    seconds_init: float
+    seconds_iterations: float
+    kernel: str
+    threads: int
+
+    def __repr__(self) -> str:
         batch = "" if self.labels.ndim == 1 else f"batch={self.labels.shape[0]}, "
         return (
             f"KMeansResult({batch}n_samples={self.labels.shape[-1]}, "

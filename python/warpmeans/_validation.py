@@ -145,9 +145,7 @@ def generator_of(random_state):
         return np.random.RandomState(random_state)
     if isinstance(random_state, np.random.RandomState):
         return random_state
-    raise ValueError(
-        f"{random_state!r} cannot be used to seed a numpy.random.RandomState instance"
-    )
+    raise ValueError(f"{random_state!r} cannot be used to seed a numpy.random.RandomState instance")
 
 
 def feature_names_of(X):
@@ -217,7 +215,10 @@ def check_parameters(estimator):
         refuse("n_init", "a str among {'auto'} or an int in the range [1, inf)")
     if not isinstance(estimator.tol, Real) or not 0 <= estimator.tol < np.inf:
         refuse("tol", "a float in the range [0.0, inf)")
-    for name, words in (("init", ("k-means++", "k-means||", "random")), ("algorithm", ("lloyd", "elkan"))):
+    for name, words in (
+        ("init", ("k-means++", "k-means||", "random")),
+        ("algorithm", ("lloyd", "elkan")),
+    ):
         value = getattr(estimator, name)
         if isinstance(value, str) and value not in words or name == "algorithm" and value is None:
             refuse(name, f"a str among {set(words)}")
