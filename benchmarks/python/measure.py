@@ -1,4 +1,4 @@
-"""One row each: a pair of competitors in turns, what a call from Python costs, what import costs."""
+"""One row each: a pair of competitors in turns; what a call from Python, and import, cost."""
 
 import argparse
 import statistics

@@ -199,6 +199,17 @@ def test_pages_of_any_shape(tmp_path, metric, n, d, k):
     assert page.tags.count("tr") == 1 + k
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64", "uint8", "int8"])
+def test_dtypes_and_orders(tmp_path, dtype):
+    x = np.random.default_rng(5).integers(100, size=(60, 4)).astype(dtype)
+    model = write_model(tmp_path / "m.safetensors", x[:3])
+    pages = []
+    for order in "CF":
+        np.save(tmp_path / "x.npy", np.asarray(x, order=order))
+        pages.append(report.make_report(model, tmp_path / "x.npy"))
+    assert pages[0] == pages[1] and dtype in pages[0]
+
+
 def test_points_all_alike(tmp_path):
     np.save(tmp_path / "x.npy", np.ones((9, 4), np.float32))
     model = write_model(tmp_path / "m.safetensors", np.ones((2, 4)))

@@ -15,7 +15,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -23,12 +23,16 @@ METRICS = ("euclidean", "cosine", "inner_product")
 _MODEL_VERSION = "1"
 _MAX_HEADER = 100_000_000  # the .safetensors format's own limit
 _MAX_DEFLATE = 1032  # bytes that one byte of a deflate stream can become, zlib's figure
-_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"), "I64": np.dtype("<i8")}
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "I64": np.dtype("<i8"),
+}
 
 
 @dataclass
 class Model:
-    """What ``warpmeans fit --model`` wrote: centroids (k, d), counts (k,), and how it was fitted."""
+    """What ``warpmeans fit --model`` wrote: centroids (k, d), counts (k,), and how."""
 
     centroids: np.ndarray
     counts: np.ndarray
@@ -126,7 +130,7 @@ def _read_tensor(
     return np.frombuffer(file.read(count * dtype.itemsize), dtype).reshape(shape)
 
 
-def _whole_numbers(values: Any) -> bool:
+def _whole_numbers(values: Any) -> TypeGuard[list[int]]:
     return (
         isinstance(values, list)
         and len(values) <= 8

@@ -87,12 +87,11 @@ class Projection:
         largest = np.abs(axes).argmax(1)
         axes *= np.where(axes[[0, 1], largest] < 0, -1.0, 1.0)[:, None]
         shares = lengths**2 / max((lengths**2).sum(), np.finfo(float).tiny)
-        shares = [*shares, 0.0][:2]
-        names = tuple(
-            f"principal component {i + 1} ({share:.0%} of the variance)"
-            for i, share in enumerate(shares)
+        first, second = (
+            f"principal component {i} ({share:.0%} of the variance)"
+            for i, share in enumerate([*shares, 0.0][:2], 1)
         )
-        return cls(mean, axes, names)
+        return cls(mean, axes, (first, second))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         return (rows - self.mean) @ self.axes.T

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from warpmeans._files import Model
-from warpmeans._functional import predict, transform
+from warpmeans._functional import predict
 from warpmeans._pictures import as_compared, sample_rows
 
 _CHUNK_BYTES = 1 << 25
@@ -52,7 +52,8 @@ def survey(
     rows = sample_rows(n, d, sample)
     sums, farthest = np.zeros(k), np.full(k, np.nan)
     sizes, farthest_row = np.zeros(k, np.int64), np.full(k, -1)
-    labels_of_sample, pairs, inertia = [], {}, 0.0
+    labels_of_sample, inertia = [], 0.0
+    pairs: dict[tuple[int, int], int] = {}
     step = max(1, _CHUNK_BYTES // (d * points.dtype.itemsize))
     for first in range(0, n, step):
         chunk = points[first : first + step]
@@ -90,6 +91,7 @@ def survey(
 
 
 def _predict(chunk: np.ndarray, first: int, model: Model) -> tuple[np.ndarray, np.ndarray]:
+    chunk = np.ascontiguousarray(chunk)  # a copy only of what lies in Fortran's order
     try:
         return predict(chunk, model.centroids, metric=model.metric, distances=True)
     except ValueError as error:
@@ -107,18 +109,18 @@ def _keep_farthest(labels, distances, first, farthest, farthest_row):
 
 
 def _neighbours(model: Model) -> tuple[np.ndarray, np.ndarray]:
-    k = len(model.centroids)
+    rows = as_compared(model.centroids, model.metric)
+    k = len(rows)
     nearest, distances = np.full(k, -1), np.full(k, np.nan)
     if k == 1:
         return nearest, distances
     step = max(1, _PAIRS // k)
     for first in range(0, k, step):
-        block = model.centroids[first : first + step]
-        far = np.array(transform(block, model.centroids, metric=model.metric), np.float64)
-        own = np.arange(len(block))
+        far = _pairwise(rows[first : first + step], rows, model.metric)
+        own = np.arange(len(far))
         far[own, first + own] = np.inf
-        nearest[first : first + len(block)] = far.argmin(1)
-        distances[first : first + len(block)] = far.min(1)
+        nearest[first : first + len(far)] = far.argmin(1)
+        distances[first : first + len(far)] = far.min(1)
     return nearest, distances
 
 
@@ -159,8 +161,8 @@ def silhouettes(
 
 
 def _pairwise(a: np.ndarray, b: np.ndarray, metric: str) -> np.ndarray:
-    if metric == "cosine":
-        return 1 - a @ b.T
+    if metric != "euclidean":
+        return (1 if metric == "cosine" else 0) - a @ b.T
     mean = b.mean(0)  # near the origin squares cancel less
     a, b = a - mean, b - mean
     squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2 * (a @ b.T)

@@ -117,7 +117,7 @@ def _ticks(low: float, high: float, *, whole: bool) -> list[tuple[float, str]]:
     """About five round values in [low, high], 1, 2 or 5 times a power of ten apart; their texts."""
     rough = (high - low) / 5
     power = 10.0 ** np.floor(np.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.999)
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * 0.75)
     step = max(1.0, step) if whole else step
     first, last = int(np.ceil(low / step - 1e-9)), int(np.floor(high / step + 1e-9))
     unit = 10.0 ** common_power(low, high)

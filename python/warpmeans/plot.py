@@ -131,7 +131,7 @@ def projection(x: Any, result: Any, *, ax: Axes | None = None, sample: int = 500
             f"x has shape {tuple(x.shape)}; the result is of points of shape "
             f"{(len(labels), centroids.shape[1])}"
         )
-    rows = sample_rows(*x.shape, sample)
+    rows = sample_rows(len(labels), x.shape[1], sample)
     points = as_compared(np.asarray(x[rows]), metric)
     to_plane = Projection.of(points)
     sizes = np.bincount(labels, minlength=len(centroids))
@@ -146,15 +146,39 @@ def _draw_plane(
     ax: Axes, points: np.ndarray, labels: np.ndarray, places: np.ndarray, sizes: np.ndarray
 ) -> None:
     if len(places) > FEW_CLUSTERS:
-        ax.scatter(*points.T, s=3, color=NEUTRAL, alpha=0.4, linewidths=0, rasterized=True)
+        ax.scatter(
+            points[:, 0], points[:, 1], s=3, color=NEUTRAL, alpha=0.4, linewidths=0, rasterized=True
+        )
         area = 4 + 90 * sizes / max(sizes.max(), 1)
         ax.scatter(
-            *places.T, s=area, color=PALETTE[0], alpha=0.75, edgecolors="white", linewidths=0.5
+            places[:, 0],
+            places[:, 1],
+            s=area,
+            color=PALETTE[0],
+            alpha=0.75,
+            edgecolors="white",
+            linewidths=0.5,
         )
         return
     colours = np.array(PALETTE)[neighbour_colours(places, sizes)]
-    ax.scatter(*points.T, s=5, color=colours[labels], alpha=0.55, linewidths=0, rasterized=True)
-    ax.scatter(*places.T, s=150, color=colours, edgecolors="white", linewidths=1.2, zorder=3)
+    ax.scatter(
+        points[:, 0],
+        points[:, 1],
+        s=5,
+        color=colours[labels],
+        alpha=0.55,
+        linewidths=0,
+        rasterized=True,
+    )
+    ax.scatter(
+        places[:, 0],
+        places[:, 1],
+        s=150,
+        color=colours,
+        edgecolors="white",
+        linewidths=1.2,
+        zorder=3,
+    )
     outline = _path_effects().withStroke(linewidth=1.5, foreground="#000000A0")
     for cluster, place in enumerate(places):
         ax.annotate(
