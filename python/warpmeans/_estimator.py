@@ -184,8 +184,9 @@ default="k-means++"
         except ValueError as error:
             raise in_sklearns_words(error, type(self).__name__) from None
         except BaseException as error:
-            if isinstance(getattr(error, "result", None), KMeansResult):
-                self._keep(error.result)
+            result = getattr(error, "result", None)
+            if isinstance(result, KMeansResult):
+                self._keep(result)
             raise
         if self.verbose:
             _print_end(self.result_)

@@ -1,0 +1,5 @@
+"""``python -m warpmeans``: the command `warpmeans`."""
+
+from warpmeans._cli import main
+
+main()
