@@ -272,6 +272,8 @@ BAD_USES = [
     (["--report", "nan.json"], "nan.json: has an inertia that is NaN or Inf"),
     (["--truth", "missing.npy"], "No such file or directory: 'missing.npy'"),
     (["-o", "nowhere/report.html"], "nowhere/report.html: there is no folder"),
+    (["-o", "."], ".: is a folder"),
+    (["-o", "./points.npy"], "./points.npy: is read by the report"),
 ]
 
 
@@ -293,6 +295,7 @@ def test_bad_use_says_what_and_leaves_the_page(fitted, tmp_path, monkeypatch, ca
     assert code == (2 if "HxW or" in message else 3)
     assert message in capsys.readouterr().err
     assert (tmp_path / "report.html").read_text() == "before"
+    assert np.load("points.npy").shape == (3000, 8)
 
 
 def test_points_of_other_features_or_dimensions(fitted, tmp_path):

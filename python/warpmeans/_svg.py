@@ -104,7 +104,8 @@ class Axes:
 
     def svg(self) -> str:
         return (
-            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" aria-label="{escape(self.title)}">'
+            f'<svg viewBox="0 0 {WIDTH} {self.height}" role="img" '
+            f'aria-label="{escape(self.title)}">'
             f"{''.join(self.frame)}{''.join(self.marks)}</svg>"
         )
 

@@ -242,7 +242,7 @@ def _fitted(result: Any) -> tuple[np.ndarray, np.ndarray, str]:
 def _check_single(centroids: Any) -> None:
     if centroids.ndim != 2:
         raise ValueError(
-            f"centroids have shape {tuple(centroids.shape)}: a batch; expected (k, d) of one problem"
+            f"centroids have shape {tuple(centroids.shape)}: a batch; expected one problem's (k, d)"
         )
 
 

@@ -95,7 +95,8 @@ def make_report(
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(name)}: {len(found.sizes)} clusters</title><style>\n{style}</style></head>\n"
+        f"<title>{escape(name)}: {len(found.sizes)} clusters</title>"
+        f"<style>\n{style}</style></head>\n"
         f"<body><header><h1>{escape(name)}</h1><p>{n:,} points in {len(found.sizes):,} clusters, "
         f"model {escape(Path(model).name)}</p></header>\n<main>"
         + "\n".join(section for section in sections if section)
@@ -250,9 +251,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     input, 4 no resources, 130 interrupted."""
     args = _parser().parse_args(argv)
     try:
-        folder = Path(args.output).resolve().parent
-        if not folder.is_dir():
-            raise ValueError(f"{args.output}: there is no folder {folder}")
+        _check_output(args)
         page = make_report(
             args.model,
             args.data,
@@ -273,6 +272,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, 4)
     print(f"wrote {args.output}")
     return 0
+
+
+def _check_output(args: argparse.Namespace) -> None:
+    """Before any work: whether the page can be where it is wanted."""
+    output = Path(args.output).resolve()
+    if not output.parent.is_dir():
+        raise ValueError(f"{args.output}: there is no folder {output.parent}")
+    if output.is_dir():
+        raise ValueError(f"{args.output}: is a folder")
+    for given in (args.model, args.data, args.report, args.truth):
+        if given is not None and Path(given).resolve() == output:
+            raise ValueError(f"{args.output}: is read by the report, which cannot be written there")
 
 
 def _fail(error: object, code: int) -> int:

@@ -1,5 +1,5 @@
-"""fastkmeans: FastKMeans on a CPU, on all points. It takes no initial centroids but draws rows by its
-seed: the drop-in draws the same ones."""
+"""fastkmeans: FastKMeans on a CPU, on all points. It takes no initial centroids but draws rows by
+its seed: the drop-in draws the same ones."""
 
 import torch
 from fastkmeans import FastKMeans
