@@ -57,9 +57,14 @@ def parse():
 
 
 def chosen(args, parser):
-    """(kind, case) of what is to be measured; the case is None for what stands alone."""
+    """(kind, case) of what is to be measured; the case is None for what stands alone.
+
+    The largest come last: what the others leave of the budget is theirs.
+    """
     found = [(kind, None) for kind in cases.ALONE]
-    found += [(case.kind, case) for case in cases.all_cases()]
+    found += [
+        (case.kind, case) for case in sorted(cases.all_cases(), key=lambda c: c.n * c.d * c.k)
+    ]
     if not args.only:
         return found
     names = [{kind, case.name} if case else {kind} for kind, case in found]
