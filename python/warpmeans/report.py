@@ -88,17 +88,20 @@ def make_report(
         _charts.centroids(found, fitted, points, image) if image else "",
         _table(found, fitted, plane.colours),
     ]
-    name = Path(data).name
+    return _page(Path(data).name, Path(model).name, found, sections)
+
+
+def _page(data: str, model: str, found: Survey, sections: Sequence[str]) -> str:
     style = Path(__file__).with_name("report.css").read_text(encoding="utf-8")
+    k = f"{len(found.sizes):,}"
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<meta http-equiv="Content-Security-Policy" '
         "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
-        f"<title>{escape(name)}: {len(found.sizes)} clusters</title>"
-        f"<style>\n{style}</style></head>\n"
-        f"<body><header><h1>{escape(name)}</h1><p>{n:,} points in {len(found.sizes):,} clusters, "
-        f"model {escape(Path(model).name)}</p></header>\n<main>"
+        f"<title>{escape(data)}: {k} clusters</title><style>\n{style}</style></head>\n"
+        f"<body><header><h1>{escape(data)}</h1><p>{found.n:,} points in {k} clusters, model "
+        f"{escape(model)}</p></header>\n<main>"
         + "\n".join(section for section in sections if section)
         + f"</main>\n<footer>Warpmeans {escape(__version__)}</footer></body></html>\n"
     )
