@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds everything and runs all tests, the Python package's too. --sanitize: afterwards also those labelled "sanitize" under
-# AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer.
+# Builds everything and runs all tests, the Python package's too. --sanitize: afterwards also those
+# labelled "sanitize" under AddressSanitizer + UndefinedBehaviorSanitizer, and under ThreadSanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/packages.sh
