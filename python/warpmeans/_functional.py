@@ -166,7 +166,7 @@ def kmeans(
             fields, exception = _best_of_callable(attempt, init, x, n_clusters, seed, n_init)
         else:  # every attempt would be the same
             fields, exception = attempt("given", as_parameter(init, "init"), 1)
-    result = make_result(fields, Kind(x))
+    result = make_result(fields, Kind(x), metric)
     if exception is not None:
         with suppress(AttributeError):
             exception.result = result

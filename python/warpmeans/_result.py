@@ -55,6 +55,7 @@ class KMeansResult(_Fields):
         A row an iteration, with the fields ``inertia``, ``shift``, ``labels_changed``,
         ``labels_doubtful``, ``seconds_assign``, ``seconds_update`` and ``seconds``. The inertia is
         that of the iteration's labels with the centroids they were assigned to.
+    metric : str
     interrupted : bool
         The callback, or an exception, ended the fit early.
     seconds_init, seconds_iterations : float
@@ -67,6 +68,7 @@ class KMeansResult(_Fields):
     converged: Any
     n_nonempty: Any
     history: Any
+    metric: str
     interrupted: bool
     seconds_init: float
     seconds_iterations: float
@@ -82,7 +84,7 @@ class KMeansResult(_Fields):
         )
 
 
-def make_result(fields, kind):
+def make_result(fields, kind, metric):
     """The result of the core's `fields`, in arrays of `kind` (`_arrays.Kind`)."""
     labels = fields["labels"]
     batched = labels.ndim == 2
@@ -101,6 +103,7 @@ def make_result(fields, kind):
     result.converged = answer(converged.view(np.bool_)) if batched else bool(converged)
     result.n_nonempty = answer(fields["n_nonempty"])
     result.history = history if batched else history[0]
+    result.metric = metric
     for name in ("interrupted", "seconds_init", "seconds_iterations", "kernel", "threads"):
         setattr(result, name, fields[name])
     return result
