@@ -168,6 +168,7 @@ __device__ __forceinline__ void sq_distances(const FitState& s, int b, double sc
 #pragma unroll
     for (int r = 0; r < kRows; ++r) out[r][t] = 0;
   }
+#pragma unroll 2
   for (int f = static_cast<int>(threadIdx.x) & 7; f < s.d; f += 8) {
     double u[kRows];
 #pragma unroll
@@ -322,7 +323,8 @@ __global__ void __launch_bounds__(1024) fill_seeds(const FitState s) {
   __syncthreads();
   for (int q = thread; q < chosen; q += 1024) used[rows[q]] = 1;
   __syncthreads();
-  for (const bool positive : {true, false}) {
+  for (int pass = 0; pass < 2; ++pass) {  // rows of positive weight come first
+    const bool positive = pass == 0;
     for (std::int64_t first = 0; first < s.n && chosen < s.k; first += 1024) {
       const std::int64_t i = first + thread;
       const bool take = i < s.n && !used[i] && (!weights || weights[i] > 0) == positive;
