@@ -103,13 +103,13 @@ class Fit {
     return kmeans_plusplus_rows(run, source, request);
   }
 
-  /// The same by a CPU run, for a backend that cannot seed: the same draws, the same rows.
+  /// The same by a CPU run, for a backend that cannot seed by steps: the same draws, the same rows.
   std::vector<std::int64_t> initial_rows_on_cpu(std::int64_t b, int attempt) {
     if (points_.device.kind == DeviceKind::cuda) {
       throw Error(ErrorCode::unsupported,
                   "fit: init \"" + std::string(name_of(options_.init)) +
-                      "\" does not take points in device memory yet; use \"random\" or give "
-                      "init_centroids, or pass the points in host memory");
+                      "\" does not take points in device memory yet; use \"kmeans++\" or "
+                      "\"random\", give init_centroids, or pass the points in host memory");
     }
     Execution on_cpu = execution_;
     on_cpu.device = {DeviceKind::cpu, 0};
