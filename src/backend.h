@@ -98,6 +98,13 @@ class Run {
   /// The same from rows of the points, (items, k).
   virtual void set_centroids_to_rows(const ChunkSource&, std::span<const std::int64_t> rows,
                                      bool normalize) = 0;
+  /// The same from the rows that greedy k-means++ chooses (init/kmeans_plusplus.cpp), of all items
+  /// at once; `keep_going` as in InitRequest. False: this run seeds by the steps above, or not.
+  virtual bool set_centroids_to_seeds(std::uint64_t /*seed*/, std::uint32_t /*attempt*/,
+                                      const std::function<bool()>& /*keep_going*/,
+                                      bool /*normalize*/) {
+    return false;
+  }
   virtual void set_labels(const Chunk&,
                           const std::int32_t* labels) = 0;  // (rows) instead of assign
   /// Half-norms, packed panels, error bounds. `final_pass`: no iteration, but the pass that makes
@@ -130,7 +137,7 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Plan plan(const Problem&, const Execution&) const = 0;
-  /// Can its runs seed (k-means++, k-means||)? If not, a CPU run chooses the rows.
+  /// Can its runs seed an item by steps (k-means++, k-means||)? If not, a CPU run chooses the rows.
   virtual bool can_seed() const { return true; }
   /// Calls body(run, items) until every batch item was there. On a CPU an item at a time: small
   /// ones go to the threads of the pool, a run each, and large ones share all threads. On a GPU all

@@ -103,13 +103,13 @@ class Fit {
     return kmeans_plusplus_rows(run, source, request);
   }
 
-  /// The same by a CPU run, for a backend that cannot seed: the same draws, the same rows.
+  /// The same by a CPU run, for a backend that cannot seed by steps: the same draws, the same rows.
   std::vector<std::int64_t> initial_rows_on_cpu(std::int64_t b, int attempt) {
     if (points_.device.kind == DeviceKind::cuda) {
       throw Error(ErrorCode::unsupported,
                   "fit: init \"" + std::string(name_of(options_.init)) +
-                      "\" does not take points in device memory yet; use \"random\" or give "
-                      "init_centroids, or pass the points in host memory");
+                      "\" does not take points in device memory yet; use \"kmeans++\" or "
+                      "\"random\", give init_centroids, or pass the points in host memory");
     }
     Execution on_cpu = execution_;
     on_cpu.device = {DeviceKind::cpu, 0};
@@ -134,10 +134,16 @@ class Fit {
       run.set_centroids(given.batch > 1 ? given.items(items.first, items.count) : given, normalize);
       return;
     }
+    if (options_.init == Init::kmeans_plusplus && !progress_.stopped() &&
+        run.set_centroids_to_seeds(
+            options_.seed, static_cast<std::uint32_t>(attempt),
+            [&] { return progress_.report(items.first, attempt, 0, nullptr); }, normalize)) {
+      return;
+    }
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < items.count; ++i) {
       const std::vector<std::int64_t> of_item =
-          options_.init == Init::random || backend_.can_seed()
+          options_.init == Init::random || progress_.stopped() || backend_.can_seed()
               ? initial_rows(run, source, backend_, plan_, execution_, items.first + i, attempt)
               : initial_rows_on_cpu(items.first + i, attempt);
       rows.insert(rows.end(), of_item.begin(), of_item.end());

@@ -10,7 +10,7 @@ namespace warpmeans {
 
 using Philox4x32 = std::array<std::uint32_t, 4>;
 
-inline Philox4x32 philox(Philox4x32 counter, std::array<std::uint32_t, 2> key) {
+constexpr Philox4x32 philox(Philox4x32 counter, std::array<std::uint32_t, 2> key) {
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53} * counter[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57} * counter[2];
@@ -26,8 +26,8 @@ inline Philox4x32 philox(Philox4x32 counter, std::array<std::uint32_t, 2> key) {
 enum class DrawPurpose : std::uint32_t { seeding = 1, random_rows = 2, parallel_rounds = 3 };
 
 /// 64 random bits at (seed, purpose, stream, index).
-inline std::uint64_t random_bits(std::uint64_t seed, DrawPurpose purpose, std::uint32_t stream,
-                                 std::uint64_t index) {
+constexpr std::uint64_t random_bits(std::uint64_t seed, DrawPurpose purpose, std::uint32_t stream,
+                                    std::uint64_t index) {
   const auto bits =
       philox({static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32), stream,
               static_cast<std::uint32_t>(purpose)},
@@ -36,6 +36,8 @@ inline std::uint64_t random_bits(std::uint64_t seed, DrawPurpose purpose, std::u
 }
 
 /// Uniform in [0, 1) with 53 bits.
-inline double to_uniform(std::uint64_t bits) { return static_cast<double>(bits >> 11) * 0x1p-53; }
+constexpr double to_uniform(std::uint64_t bits) {
+  return static_cast<double>(bits >> 11) * 0x1p-53;
+}
 
 }  // namespace warpmeans

@@ -8,6 +8,8 @@
 
 #include <warpmeans/types.h>
 
+#include "core/seed_draws.h"
+
 namespace warpmeans::cpu {
 
 /// Arrays of d features that kernels read by whole vectors are padded to a multiple of this.
@@ -117,7 +119,7 @@ struct AccumulateArgs {
 };
 
 /// Trials of a k-means++ step, at most; 2 + ln k stays below it for any k that fits memory.
-inline constexpr std::int64_t kMostTrials = 16;
+inline constexpr std::int64_t kMostTrials = kMostSeedTrials;
 /// A sketch is a point's coordinates along this many axes and the length of what is left.
 inline constexpr std::int64_t kSketchAxes = 7;
 inline constexpr std::int64_t kSketchSize = kSketchAxes + 1;

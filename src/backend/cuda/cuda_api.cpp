@@ -76,14 +76,21 @@ void set_initial_centroids(const Engine& engine, const MatrixView& points,
     engine.set_centroids(options.init_centroids, normalize);
     return;
   }
+  if (options.init == Init::kmeans_plusplus) {
+    engine.set_centroids_to_seeds(
+        options.seed, 0, [] { return true; }, normalize);
+    return;
+  }
   if (options.init != Init::random) {
     throw Error(ErrorCode::unsupported,
                 "fit: init \"" + std::string(warpmeans::name_of(options.init)) +
-                    "\" is not enqueued on a device yet; use \"random\" or give init_centroids");
+                    "\" is not enqueued on a device yet; use \"kmeans++\", \"random\" or give "
+                    "init_centroids");
   }
   if (options.weights.data) {
     throw Error(ErrorCode::unsupported,
-                "fit: init \"random\" with weights in device memory; give init_centroids");
+                "fit: init \"random\" with weights in device memory; use \"kmeans++\" or give "
+                "init_centroids");
   }
   std::vector<std::int64_t> rows;
   for (std::int64_t b = 0; b < points.batch; ++b) {

@@ -58,7 +58,7 @@ void CudaRun::use(AssignKernel kernel) {
 }
 
 void CudaRun::no_seeding() {
-  throw Error(ErrorCode::unsupported, "cuda: k-means++ on the device is not in this version");
+  throw Error(ErrorCode::unsupported, "cuda: seeding by steps is not in this version");
 }
 
 void CudaRun::begin_items(Items items, const MatrixView&, ItemWeights weights) {
@@ -217,6 +217,15 @@ void CudaRun::set_centroids_to_rows(const ChunkSource&, std::span<const std::int
   engine_.set_centroids_to_rows(engine_.state.rows, normalize);
   enqueued_ = 0;
   look_again();
+}
+
+bool CudaRun::set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
+                                     const std::function<bool()>& keep_going, bool normalize) {
+  engine_.reset();
+  engine_.set_centroids_to_seeds(seed, attempt, keep_going, normalize);
+  enqueued_ = 0;
+  look_again();
+  return true;
 }
 
 void CudaRun::set_labels(const Chunk&, const std::int32_t* labels) {

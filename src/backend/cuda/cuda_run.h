@@ -35,6 +35,8 @@ class CudaRun : public Run {
   void set_centroids(const MatrixView& centroids, bool normalize) override;
   void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
                              bool normalize) override;
+  bool set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
+                              const std::function<bool()>& keep_going, bool normalize) override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;

@@ -5,6 +5,7 @@
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/distance.cuh"
 #include "backend/cuda/prepare.h"
+#include "backend/cuda/seeding.h"
 #include "backend/cuda/update/update.h"
 
 namespace warpmeans::cuda {
@@ -126,6 +127,16 @@ void Engine::set_centroids_to_rows(const std::int64_t* rows, bool normalize) con
   points.row_stride = state.row_stride;
   points.batch_stride = state.batch_stride;
   fill(state, points, rows, normalize, stream);
+}
+
+void Engine::set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
+                                    const std::function<bool()>& keep_going, bool normalize) const {
+  launch_first_seed(state, seed, attempt, stream);
+  for (std::int32_t step = 1; step < state.k && keep_going(); ++step) {
+    launch_next_seed(state, seed, attempt, step, stream);
+  }
+  launch_fill_seeds(state, stream);
+  set_centroids_to_rows(state.rows, normalize);
 }
 
 void Engine::set_labels(const std::int32_t* labels) const {

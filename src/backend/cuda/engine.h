@@ -4,6 +4,8 @@
 
 #include <cuda_runtime_api.h>
 
+#include <functional>
+
 #include <warpmeans/matrix_view.h>
 
 #include "backend/cuda/assign/assign.h"
@@ -33,6 +35,10 @@ struct Engine {
   void set_centroids(const MatrixView& centroids, bool normalize) const;
   /// The centroids become rows (batch, k) of the points.
   void set_centroids_to_rows(const std::int64_t* rows, bool normalize) const;
+  /// The centroids become rows chosen by greedy k-means++, the CPU's rows. `keep_going` is asked
+  /// before each step is enqueued; on false the steps so far are all, and the rest are filled up.
+  void set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
+                              const std::function<bool()>& keep_going, bool normalize) const;
   /// Takes labels (batch, n) in device memory as if assign had found them.
   void set_labels(const std::int32_t* labels) const;
   void assign(bool final_pass) const;

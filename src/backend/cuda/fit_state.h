@@ -106,6 +106,12 @@ struct FitState {
   std::int32_t* offsets;      // (B, K + 1) where a cluster's entries begin
   std::int32_t* cursors;      // (B, K)
 
+  // ---- k-means++; the masses of blocks of rows are in block_sums, the rows chosen in rows
+  double* seed_distances;     // (B, N) squared, to the nearest seed: where previous and entries lie
+  double* seed_potentials;    // (B, N / kSumBlock, trials) masses of blocks with each trial
+  std::int32_t* seed_trials;  // (B, kMostSeedTrials) rows
+  std::int32_t* n_seeds;      // (B)
+
   // ---- results of an iteration
   double* cluster_shift;      // (B, K)
   double* cluster_inertia;    // (B, K) and its magnitude

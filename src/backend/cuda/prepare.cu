@@ -57,12 +57,12 @@ __global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* ou
     for (int apart = 4; apart > 0; apart >>= 1) {
       largest = fmax(largest, __shfl_xor_sync(group, largest, apart));
     }
-    sum = 0;
-    for (int f = lane; f < s.d; f += 8) {
+    sum = 0;  // one after the other, as the CPU does here; all lanes the same
+    for (int f = 0; f < s.d; ++f) {
       const double x = largest > 0 ? to_double(row[f]) / largest : 0;
-      sum += x * x;
+      sum = __dadd_rn(sum, __dmul_rn(x, x));
     }
-    length = largest * sqrt(eight_sum(sum));
+    length = largest * sqrt(sum);
   }
   if (lane != 0) return;
   out[at] = isfinite(length) ? length : 0;

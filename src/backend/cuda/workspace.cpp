@@ -6,6 +6,7 @@
 #include <warpmeans/error.h>
 
 #include "backend/cuda/assign/half_norms.h"
+#include "core/seed_draws.h"
 
 namespace warpmeans::cuda {
 namespace {
@@ -88,6 +89,8 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   if (own_labels) cut.take(s.labels, b * n);
   cut.take(s.previous, b * n);
   cut.take(s.entries, b * entry_stride(n));
+  // Neither is in use before the first iteration, and together they are as long.
+  s.seed_distances = reinterpret_cast<double*>(s.previous);
   double* lengths = nullptr;
   if (p.metric == Metric::cosine) cut.take(lengths, b * n);
   s.lengths = lengths;
@@ -119,6 +122,9 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.block_sums, b * blocks);
   cut.take(s.block_farthest, b * blocks);
   cut.take(s.block_rows, b * blocks);
+  cut.take(s.seed_potentials, b * blocks * seeding_trials(k));
+  cut.take(s.seed_trials, b * kMostSeedTrials);
+  cut.take(s.n_seeds, b);
   cut.take(s.rows, b * k);
   cut.take(s.history, b * p.stop_rule.max_iter);
   bytes = cut.used();

@@ -1,0 +1,300 @@
+// k-means++ on the device: the rows that the CPU picks, one by one; whole fits from them.
+#include <gtest/gtest.h>
+#include <warpmeans/cuda.h>
+#include <warpmeans/kmeans.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <tuple>
+
+#include "backend.h"
+#include "backend/cuda/engine.h"
+#include "backend/cuda/workspace.h"
+#include "init/init.h"
+#include "lloyd.h"
+#include "stream/chunk_source.h"
+#include "support/compare.h"
+#include "support/generators.h"
+#include "support/on_device.h"
+
+namespace warpmeans::test {
+namespace {
+
+using RowList = std::vector<std::int64_t>;
+using Weights = std::vector<double>;
+
+struct Seeds {
+  std::int64_t k = 8;
+  Metric metric = Metric::euclidean;
+  std::uint64_t seed = 0;
+  std::uint32_t attempt = 0;
+};
+
+Problem problem_of(const MatrixView& points, const Seeds& c, bool weighted) {
+  Problem problem;
+  problem.batch = points.batch;
+  problem.n_samples = points.rows;
+  problem.n_features = points.cols;
+  problem.n_clusters = c.k;
+  problem.dtype = points.dtype;
+  problem.metric = c.metric;
+  problem.weighted = weighted;
+  problem.row_alignment = 1;
+  return problem;
+}
+
+/// (batch, k) rows; weights are (1 or batch, n), or none.
+RowList rows_on_cpu(const MatrixView& points, const Seeds& c, const Weights& weights) {
+  RowList rows;
+  for (std::int64_t b = 0; b < points.batch; ++b) {
+    const MatrixView item = points.item(b);
+    const bool shared = static_cast<std::int64_t>(weights.size()) == points.rows;
+    const double* w = weights.empty() ? nullptr : weights.data() + (shared ? 0 : b * points.rows);
+    const Plan plan = cpu_backend().plan(problem_of(item, c, w != nullptr), {});
+    cpu_backend().for_each_group(plan, {}, [&](Run& run, Items items) {
+      const MemorySource source(item, plan.chunk_rows);
+      prepare_items(run, source, items, {w, 0});
+      const RowList of_item = kmeans_plusplus_rows(
+          run, source, {points.rows, c.k, w, c.seed, c.attempt, [] { return true; }});
+      rows.insert(rows.end(), of_item.begin(), of_item.end());
+    });
+  }
+  return rows;
+}
+
+RowList rows_on_device(const Points& points, const Seeds& c, const Weights& weights,
+                       int steps = std::numeric_limits<int>::max()) {
+  const MatrixView& view = points.view;
+  const OnDevice data(points.storage.data(), points.storage.size());
+  const OnDevice device_weights(weights.data(), weights.size() * sizeof(double));
+  const Plan plan =
+      cuda::make_plan(problem_of(view, c, !weights.empty()), cuda::AssignKernel::simt);
+  const OnDevice workspace(static_cast<std::size_t>(plan.workspace_bytes));
+  std::size_t bytes = 0;
+  cuda::Engine engine;
+  engine.state = cuda::lay_out(plan, true, true, workspace.as<void>(), bytes);
+  engine.device = cuda::device_spec(0);
+  engine.use(cuda::AssignKernel::simt);
+  cuda::FitState& s = engine.state;
+  s.points = data.as<char>() + (static_cast<const std::byte*>(view.data) - points.storage.data());
+  s.row_stride = view.row_stride;
+  s.batch_stride = view.batch > 1 ? view.batch_stride : 0;
+  if (!weights.empty()) {
+    s.weights = device_weights.as<double>();
+    s.weight_stride = static_cast<std::int64_t>(weights.size()) == view.rows ? 0 : view.rows;
+  }
+  engine.prepare();
+  engine.reset();
+  engine.set_centroids_to_seeds(
+      c.seed, c.attempt, [&] { return --steps >= 0; }, false);
+  RowList rows(static_cast<std::size_t>(view.batch * c.k));
+  EXPECT_EQ(cudaMemcpy(rows.data(), s.rows, rows.size() * sizeof(rows[0]), cudaMemcpyDeviceToHost),
+            cudaSuccess);
+  return rows;
+}
+
+/// Zero for every fourth point, and in between from 0.01 to 100.
+Weights some_weights(std::int64_t n) {
+  Weights weights;
+  for (std::int64_t i = 0; i < n; ++i) {
+    weights.push_back(i % 4 == 1 ? 0 : std::pow(10.0, static_cast<double>(i * i % 5) - 2));
+  }
+  return weights;
+}
+
+class CudaInitTest : public testing::TestWithParam<std::tuple<DType, Metric>> {
+ protected:
+  void SetUp() override {
+    if (cuda::device_count() == 0) GTEST_SKIP() << "this machine has no GPU";
+  }
+  DType dtype() const { return std::get<0>(GetParam()); }
+  Metric metric() const { return std::get<1>(GetParam()); }
+
+  void expect_same_rows(const Points& points, std::int64_t k, const Weights& weights,
+                        std::uint64_t seed = 0, std::uint32_t attempt = 0) const {
+    SCOPED_TRACE(points.name + " " + std::to_string(points.view.batch) + " x " +
+                 std::to_string(points.view.rows) + " x " + std::to_string(points.view.cols) +
+                 " k=" + std::to_string(k) + (weights.empty() ? "" : " weighted"));
+    const Seeds c{k, metric(), seed, attempt};
+    EXPECT_EQ(rows_on_device(points, c, weights), rows_on_cpu(points.view, c, weights));
+  }
+};
+
+TEST_P(CudaInitTest, RowsAreTheCpus) {
+  struct Shape {
+    std::int64_t batch, n, d, k;
+  };
+  // A block of 1024 rows, one more, one less; one trial more than are measured at once; sketches on
+  // the CPU; an item's rows and weights beside another's.
+  for (const auto& [batch, n, d, k] :
+       {Shape{1, 50, 2, 9}, Shape{1, 1024, 8, 3}, Shape{3, 1025, 17, 12}, Shape{2, 3000, 5, 40},
+        Shape{1, 4500, 40, 33}, Shape{1, 2047, 3, 1200}, Shape{5, 130, 33, 20}}) {
+    const Points gauss = to_dtype(gaussian(batch * n, d, 1, 1, 0.3), n, d, dtype(), 2, batch);
+    const Points groups = to_dtype(blobs(batch * n, d, 20, 0.2, 2), n, d, dtype(), 0, batch);
+    for (const Points* points : {&gauss, &groups}) {
+      expect_same_rows(*points, k, {});
+      expect_same_rows(*points, k, some_weights(n), std::uint64_t{77} << 33, 3);
+      expect_same_rows(*points, k, some_weights(batch * n), 5, 1);
+    }
+  }
+}
+
+TEST_P(CudaInitTest, RowsAreTheCpusOnAdversarialData) {
+  for (const Points& points : adversarial(1100, 6, dtype())) {
+    expect_same_rows(points, 25, {}, 9);
+    expect_same_rows(points, 25, some_weights(1100), 10);
+  }
+}
+
+// Fewer distinct points, or points of positive weight, than clusters; all of them.
+TEST_P(CudaInitTest, MassRunsOut) {
+  const std::int64_t n = 1300, d = 3;
+  const Points same = to_dtype(constant(n, d, 2), n, d, dtype());
+  const Points seven = to_dtype(duplicates(n, d, 7, 3), n, d, dtype());
+  const Points gauss = to_dtype(gaussian(n, d, 7), n, d, dtype());
+  Weights three(static_cast<std::size_t>(n), 0.0);
+  three[5] = three[40] = three[1289] = 1;
+  for (const Points* points : {&same, &seven, &gauss}) {
+    for (const std::int64_t k : {std::int64_t{1}, std::int64_t{12}, n}) {
+      expect_same_rows(*points, k, {});
+      expect_same_rows(*points, k, three);
+      expect_same_rows(*points, k, some_weights(n));
+    }
+  }
+  // Items of a batch that run out at different steps.
+  std::vector<double> values = constant(n, d, 2);
+  for (const auto& more : {duplicates(n, d, 7, 3), gaussian(n, d, 7)}) {
+    values.insert(values.end(), more.begin(), more.end());
+  }
+  expect_same_rows(to_dtype(values, n, d, dtype(), 0, 3), 20, {});
+}
+
+TEST_P(CudaInitTest, StoppedEarlyItStillGivesDistinctRows) {
+  const Points points = to_dtype(gaussian(700, 4, 7), 700, 4, dtype());
+  const Seeds c{30, metric(), 1, 0};
+  RowList rows = rows_on_device(points, c, {}, 5);
+  const RowList whole = rows_on_device(points, c, {});
+  EXPECT_TRUE(std::equal(rows.begin(), rows.begin() + 6, whole.begin()));
+  std::sort(rows.begin(), rows.end());
+  EXPECT_EQ(std::adjacent_find(rows.begin(), rows.end()), rows.end());
+}
+
+TEST_P(CudaInitTest, FitsOfDevicePointsAreTheCpus) {
+  const std::int64_t batch = 2, n = 2500, d = 24, k = 30;
+  const Points points = to_dtype(blobs(batch * n, d, 40, 1.2, 3), n, d, dtype(), 0, batch);
+  const OnDevice data(points.storage.data(), points.storage.size());
+  MatrixView on_device = points.view;
+  on_device.data = data.as<void>();
+  on_device.device = {DeviceKind::cuda, 0};
+  const Weights weights = some_weights(batch * n);
+  for (const Init init : {Init::kmeans_plusplus, Init::random}) {
+    for (const bool weighted : {false, true}) {
+      SCOPED_TRACE(std::string(name_of(init)) + (weighted ? " weighted" : ""));
+      KMeansOptions options;
+      options.n_clusters = k;
+      options.metric = metric();
+      options.init = init;
+      options.n_init = 2;
+      options.max_iter = 8;
+      options.seed = 4;
+      if (weighted) {
+        options.weights = MatrixView::dense(weights.data(), DType::float64, 1, batch, n);
+      }
+      const KMeansResult want = fit(points.view, options);
+      const KMeansResult got = fit(on_device, options);
+      EXPECT_TRUE(got.kernel.starts_with("cuda/")) << got.kernel;
+      EXPECT_EQ(got.labels, want.labels);
+      EXPECT_EQ(got.counts, want.counts);
+      EXPECT_EQ(got.n_iter, want.n_iter);
+      for (std::int64_t b = 0; b < batch; ++b) {
+        if (metric() == Metric::cosine) {  // its means may differ by their last place
+          expect_centroids(points.view.item(b), got.centroids, table_of(want.centroids, b),
+                           metric(), b);
+        } else {
+          EXPECT_EQ(table_of(got.centroids, b), table_of(want.centroids, b));
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaInitTest,
+                         testing::Combine(testing::ValuesIn(kAllDTypes),
+                                          testing::ValuesIn(kAllMetrics)),
+                         [](const auto& info) {
+                           return std::string(name_of(std::get<0>(info.param))) + "_" +
+                                  std::string(name_of(std::get<1>(info.param)));
+                         });
+
+TEST(CudaInitScaleTest, HugeAndTinyValuesAndWeights) {
+  if (cuda::device_count() == 0) GTEST_SKIP() << "this machine has no GPU";
+  const std::int64_t n = 1500, d = 5, k = 20;
+  for (const double size : {1e300, 1e155, 1e-155, 1e-300}) {
+    for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
+      std::vector<double> values = gaussian(n, d, 8);
+      for (double& v : values) v *= size;
+      const Points points = to_dtype(values, n, d, DType::float64);
+      const Seeds c{k, metric, 3, 0};
+      for (const double heavy : {0.0, 1e-250, 1e250}) {
+        SCOPED_TRACE(std::to_string(std::log10(size)) + " " + std::string(name_of(metric)) + " " +
+                     std::to_string(heavy));
+        Weights weights;
+        if (heavy > 0) {
+          weights = some_weights(n);
+          for (double& w : weights) w *= heavy;
+        }
+        EXPECT_EQ(rows_on_device(points, c, weights), rows_on_cpu(points.view, c, weights));
+      }
+    }
+  }
+}
+
+TEST(CudaInitAsyncTest, ACapturedFitSeedsItself) {
+  if (cuda::device_count() == 0) GTEST_SKIP() << "this machine has no GPU";
+  const std::int64_t batch = 3, n = 1400, d = 16, k = 12;
+  const Points points = to_dtype(blobs(batch * n, d, 20, 1, 5), n, d, DType::float32, 0, batch);
+  const OnDevice data(points.storage.data(), points.storage.size());
+  MatrixView view = points.view;
+  view.data = data.as<void>();
+  view.device = {DeviceKind::cuda, 0};
+  const Weights weights = some_weights(n);
+  const OnDevice device_weights(weights.data(), weights.size() * sizeof(double));
+  KMeansOptions options;
+  options.n_clusters = k;
+  options.max_iter = 5;
+  options.seed = 11;
+  options.weights = MatrixView::dense(weights.data(), DType::float64, 1, 1, n);
+  const KMeansResult want = fit(view, options);
+  EXPECT_EQ(fit(points.view, options).labels, want.labels);
+  options.weights.data = device_weights.as<void>();
+  options.weights.device = view.device;
+  const std::size_t bytes = cuda::workspace_bytes(view, options);
+  const OnDevice workspace(bytes), labels(want.labels.size() * 4),
+      centroids(static_cast<std::size_t>(batch * k * d) * 4);
+  cudaStream_t stream = nullptr;
+  ASSERT_CUDA(cudaStreamCreate(&stream));
+  ASSERT_CUDA(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal));
+  cuda::FitOutputs outputs;
+  outputs.labels = labels.as<std::int32_t>();
+  outputs.centroids = centroids.as<void>();
+  cuda::fit_async(view, options, outputs, workspace.as<void>(), bytes, stream);
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t exec = nullptr;
+  ASSERT_CUDA(cudaStreamEndCapture(stream, &graph));
+  ASSERT_CUDA(cudaGraphInstantiate(&exec, graph, 0));
+  for (int replay = 0; replay < 2; ++replay) {
+    ASSERT_CUDA(cudaGraphLaunch(exec, stream));
+    ASSERT_CUDA(cudaStreamSynchronize(stream));
+    EXPECT_EQ(labels.read<std::int32_t>(), want.labels);
+    const std::vector<float> c = centroids.read<float>();
+    EXPECT_EQ(std::memcmp(c.data(), want.centroids.data(), c.size() * sizeof(float)), 0);
+  }
+  cudaGraphExecDestroy(exec);
+  cudaGraphDestroy(graph);
+  cudaStreamDestroy(stream);
+}
+
+}  // namespace
+}  // namespace warpmeans::test
