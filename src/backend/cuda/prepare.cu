@@ -57,7 +57,9 @@ __global__ void __launch_bounds__(kThreads) lengths(const FitState s, double* ou
     for (int apart = 4; apart > 0; apart >>= 1) {
       largest = fmax(largest, __shfl_xor_sync(group, largest, apart));
     }
-    sum = 0;  // one after the other, as the CPU does here; all lanes the same
+    // One after the other, as the CPU does here; all lanes the same. Rare: unrolling would spill.
+    sum = 0;
+#pragma unroll 1
     for (int f = 0; f < s.d; ++f) {
       const double x = largest > 0 ? to_double(row[f]) / largest : 0;
       sum = __dadd_rn(sum, __dmul_rn(x, x));
