@@ -163,6 +163,11 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
                   points.batch * points.rows, n_clusters);
   if (inputs.old_centroids.data) {
     validate_centroids("update", "old_centroids", inputs.old_centroids, points);
+    if (inputs.old_centroids.rows != n_clusters) {
+      throw Error(ErrorCode::invalid_argument,
+                  "update: old_centroids have " + std::to_string(inputs.old_centroids.rows) +
+                      " rows, but n_clusters is " + std::to_string(n_clusters));
+    }
   }
   const std::vector<double> weights = load_weights("update", inputs.weights, points);
   const Backend& backend = choose_backend(points, execution);
