@@ -69,6 +69,7 @@ static wm_options* make_options(wm_metric metric) {
   CHECK_OK(wm_options_set_n_clusters(options, kClusters));
   CHECK_OK(wm_options_set_metric(options, metric));
   CHECK_OK(wm_options_set_weights(options, &weights));
+  CHECK_OK(wm_options_set_empty_clusters(options, WM_EMPTY_KEEP)); /* as wm_update does */
   CHECK_OK(wm_options_set_tol(options, 0));
   CHECK_OK(wm_options_set_seed(options, 3));
   CHECK_OK(wm_options_set_n_init(options, 2));
