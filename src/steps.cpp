@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <warpmeans/kmeans.h>
 
@@ -158,6 +159,10 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
   if (n_clusters < 1) {
     throw Error(ErrorCode::invalid_argument,
                 "update: n_clusters (" + std::to_string(n_clusters) + ") must be at least 1");
+  }
+  if (n_clusters > std::numeric_limits<std::int32_t>::max()) {
+    throw Error(ErrorCode::invalid_argument, "update: n_clusters (" + std::to_string(n_clusters) +
+                                                 ") exceeds 2147483647, the largest label");
   }
   validate_labels("update", inputs.labels.data(), static_cast<std::int64_t>(inputs.labels.size()),
                   points.batch * points.rows, n_clusters);

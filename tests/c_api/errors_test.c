@@ -148,6 +148,9 @@ static void bad_options(void) {
   CHECK_NULL("fit: init_centroids have 2 rows, but n_clusters is 3", wm_fit(&x, o, &r));
   CHECK_NULL("update: old_centroids have 2 rows, but n_clusters is 3",
              wm_update(&x, labels, &c, o, means, NULL));
+  CHECK_OK(wm_options_set_n_clusters(o, INT64_MAX));
+  CHECK_NULL("update: n_clusters (9223372036854775807) exceeds 2147483647, the largest label",
+             wm_update(&x, labels, NULL, o, means, NULL));
   wm_options_free(o);
 }
 
