@@ -20,14 +20,14 @@ HOW = """\
 Made by `benchmarks/table.py` from `benchmarks/results/`; do not edit.
 [How to run them](../benchmarks/README.md).
 
-Everything here is float32 on a CPU, in one run for each row: same points, same given initial
-centroids, same number of iterations, same number of threads (all competitors bound to the same
-processors), peers as published on PyPI, in turns. Medians; the JSON files have every sample,
-minimum and maximum. A whole iteration is assignment and update. It is timed as (t(n₂) − t(n₁)) ÷
-(n₂ − n₁) from two whole fits of n₁ and n₂ iterations, so that what happens once (validation,
-copies, the last assignment) is left out on all sides alike. Results are checked in the same run:
-every competitor's centroids are judged by one program, and where it starts from the given ones
-its inertia must agree.
+Everything here is on a CPU, float32 where no table says otherwise, and up to the Python package
+measured in one run for each row: same points, same given initial centroids, same number of
+iterations, same number of threads (all competitors bound to the same processors), peers as
+published on PyPI, in turns. Medians; the JSON files have every sample, minimum and maximum. A whole
+iteration is assignment and update. It is timed as (t(n₂) − t(n₁)) ÷ (n₂ − n₁) from two whole fits
+of n₁ and n₂ iterations, so that what happens once (validation, copies, the last assignment) is left
+out on all sides alike. Results are checked in the same run: every competitor's centroids are judged
+by one program, and where it starts from the given ones its inertia must agree.
 """
 
 PEER_NOTES = """\
@@ -72,6 +72,24 @@ caller waits for.
 """
 
 
+PYTHON = """\
+## The Python package
+
+Whole calls from Python, in turns, each side in a process of its own; medians over the rounds, one
+a seed. `KMeans(k, random_state=seed).fit(x)` draws its initial centroids on both sides; the
+drop-ins get the same ones and run 20 iterations on all points. Inertia: our median against the
+peer's. Blobs are normal points around k centres, 4 standard deviations apart.
+
+"""
+
+PYTHON_TABLES = {
+    "estimator": "`warpmeans.KMeans`",
+    "grid": "`warpmeans.KMeans`, a grid of shapes",
+    "faiss": "`warpmeans.compat.faiss.Kmeans`",
+    "fastkmeans": "`warpmeans.compat.fastkmeans.FastKMeans`",
+}
+
+
 def load(folder):
     """(what, key of row) -> newest row, each with its file's head under 'run'."""
     newest = {}
@@ -87,7 +105,7 @@ def load(folder):
             )
             if key not in newest or newest[key]["run"]["date"] < head["date"]:
                 newest[key] = {**row, "run": head}
-    rows = {what: [] for what in ("fit", "init", "small", "settle")}
+    rows = {what: [] for what in ("fit", "init", "small", "settle", "python")}
     for (what, _), row in newest.items():
         rows.setdefault(what, []).append(row)
     rows["fit"].sort(key=lambda row: row["id"])
@@ -115,6 +133,8 @@ def label(row):
         "fashion_mnist": "Fashion-MNIST",
         "embeddings": "sentence embeddings",
         "gaussian": "gaussian",
+        "digits": "digits",
+        "blobs": "blobs",
     }[row["data"]]
     return f"{row['n']} × {row['d']} {source}, {row['k']}"
 
@@ -244,6 +264,41 @@ def settling(rows):
     return text
 
 
+def python(rows):
+    text = PYTHON
+    for kind, title in PYTHON_TABLES.items():
+        found = [row for row in rows if row["kind"] == kind]
+        if found:
+            text += f"### {title}\n\n" + python_table(found)
+    for row in rows:
+        if "bar_seconds" in row:
+            seconds, bar = row["seconds"], 1e6 * row["bar_seconds"]
+            what = {
+                "overhead": "A call of `warpmeans.kmeans` beside the C++ call, (1000, 16), k = 8",
+                "import": "`import warpmeans` beyond NumPy's",
+            }[row["kind"]]
+            text += f"{what}: **{number(1e6 * seconds['median'])} µs** (bar: ≤ {bar:g}).\n\n"
+    return text
+
+
+def python_table(rows):
+    ours, peer = (peer_name(rows[0], name) for name in rows[0]["competitors"])
+    head = ["n × d, k", "type", f"{ours}, ms", f"{peer}, ms", "ratio", "bar", "inertia", "rounds"]
+    lines = [
+        [
+            label(row),
+            row["dtype"],
+            *(ms(found["seconds"]) for found in row["competitors"].values()),
+            f"**{row['ratio']:.2f}×**",
+            f"≥ {row['bar']:g}×",
+            f"{row['inertia_relative']:+.3%}",
+            str(min(found["seconds"]["samples"] for found in row["competitors"].values())),
+        ]
+        for row in sorted(rows, key=lambda row: int(row["case"].rsplit("-", 1)[1]))
+    ]
+    return table(head, lines)
+
+
 def commit_of(run):
     """Short, but never without the word that uncommitted changes were measured."""
     commit, *dirty = (run["commit"] or "–").split("-", 1)
@@ -327,6 +382,7 @@ def main():
         ("init", initialisation),
         ("small", small),
         ("settle", settling),
+        ("python", python),
     ]
     text = HOW + "\n" + "".join(make(rows[what]) for what, make in sections if rows[what])
     replace(args.out, (text + sources(rows)).rstrip() + "\n")

@@ -24,7 +24,7 @@ RULES = [
     ("src/init", ("warpmeans/", *SRC_TOP), ()),
     ("src/stream", ("warpmeans/", *SEAM), ()),
     ("src/io", ("warpmeans/", "io/", "core/"), ("zlib.h", "nlohmann/", *POSIX)),
-    ("src/backend/cpu", ("warpmeans/", "backend/cpu/", *SEAM), ("hwy/", "immintrin.h")),
+    ("src/backend/cpu", ("warpmeans/", "backend/cpu/", *SEAM), ("hwy/", "immintrin.h", "pthread.h")),
     ("src/backend/cuda/device", ("warpmeans/", "backend/cuda/device/", "backend/cuda/fit_state.h"),
      CUDA),
     ("src/backend/cuda", ("warpmeans/", "backend/cuda/", "init/init.h", "validate.h", *SEAM), CUDA),
@@ -33,6 +33,7 @@ RULES = [
     ("src", ("warpmeans/", *SRC_TOP), ()),
     ("cli", ("warpmeans/", "io/", "core/", "fma_peak.h", "own"),
      ("CLI/", "fmt/", "nlohmann/", "unistd.h")),
+    ("python/src", ("warpmeans/", "own"), ("nanobind/", "cuda_runtime_api.h")),
     ("benchmarks", ("warpmeans/", "fma_peak.h", "own"), ("hwy/", "nlohmann/", *POSIX)),
     ("tests", ("warpmeans/", *SRC_TOP, "io/", "backend/", "support/", "evaluate_metrics.h", "own"),
      ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "cuda_runtime_api.h", *C, *POSIX)),
@@ -65,7 +66,7 @@ def problems_of(path):
 
 
 def main():
-    folders = ("include", "src", "cli", "benchmarks", "tests")
+    folders = ("include", "src", "cli", "python", "benchmarks", "tests")
     files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".c", ".cpp", ".cu", ".cuh")]
     problems = [problem for path in files for problem in problems_of(path)]
     print("\n".join(problems) if problems else f"{len(files)} files include only what they may")

@@ -1,10 +1,14 @@
-"""Prints "passed failed skipped" of a results.xml that ctest --output-junit wrote."""
+"""Prints "passed failed skipped" of results that ctest --output-junit or pytest --junitxml wrote."""
 import sys
 import xml.etree.ElementTree as ElementTree
 
 
 def outcome(test):
     status = test.get("status")
+    if status is None:  # pytest's: no status, and what went wrong as a child
+        if test.find("failure") is not None or test.find("error") is not None:
+            return "failed"
+        return "passed" if test.find("skipped") is None else "skipped"
     if status == "run":
         return "passed"
     if status == "disabled":

@@ -5,8 +5,8 @@
 build_packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev libcli11-dev
   libfmt-dev zlib1g-dev)
 quickstart_packages=(python3 python3-numpy python3-pil dataset-fashion-mnist)
-test_packages=(libgtest-dev python3)
-check_packages=(git python3 clang clang-format-14)
+test_packages=(libgtest-dev python3 python3-dev python3-venv)
+check_packages=(git python3 clang clang-format-14 chromium)
 
 is_installed() {
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]

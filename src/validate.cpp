@@ -103,8 +103,8 @@ void validate_fit(const MatrixView& points, const KMeansOptions& options) {
   }
   if (options.n_init < 1)
     refuse("fit", "n_init (" + to_string(options.n_init) + ") must be at least 1");
-  if (options.max_iter < 1) {
-    refuse("fit", "max_iter (" + to_string(options.max_iter) + ") must be at least 1");
+  if (options.max_iter < 0) {
+    refuse("fit", "max_iter (" + to_string(options.max_iter) + ") must not be negative");
   }
   if (!(options.tol >= 0) || !std::isfinite(options.tol)) {
     refuse("fit", "tol (" + to_string(options.tol) + ") must be finite and not negative");

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 #include <warpmeans/kmeans.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -193,6 +194,34 @@ INSTANTIATE_TEST_SUITE_P(All, WeightsTest,
                            return std::string(name_of(std::get<0>(info.param))) + "_" +
                                   std::string(name_of(std::get<1>(info.param)));
                          });
+
+TEST(MaxIterTest, NoIterationsLeaveTheInitialCentroids) {
+  const Line points{0, 1, 10, 12};
+  KMeansOptions options;
+  options.n_clusters = 2;
+  options.max_iter = 0;
+  for (const Init init : {Init::given, Init::kmeans_plusplus, Init::random}) {
+    const Line given{0, 10};
+    options.init = init;
+    options.init_centroids = init == Init::given ? column(given) : MatrixView();
+    const KMeansResult r = fit(column(points), options);
+    const Line centroids = centroids_of(r);
+    double inertia = 0;
+    for (std::size_t i = 0; i < points.size(); ++i) {
+      const float to_own = points[i] - centroids[static_cast<std::size_t>(r.labels[i])];
+      const float to_other = points[i] - centroids[static_cast<std::size_t>(1 - r.labels[i])];
+      EXPECT_LE(std::fabs(to_own), std::fabs(to_other));
+      inertia += to_own * to_own;
+    }
+    for (const float c : centroids)
+      EXPECT_NE(std::find(points.begin(), points.end(), c), points.end());
+    if (init == Init::given) EXPECT_EQ(centroids, given);
+    EXPECT_EQ(r.inertia[0], inertia);
+    EXPECT_EQ(r.n_iter[0], 0);
+    EXPECT_TRUE(r.history[0].empty());
+    EXPECT_FALSE(r.converged[0]);
+  }
+}
 
 TEST(NInitTest, KeepsTheEarliestOfLeastInertia) {
   const std::int64_t n = 300, d = 3;

@@ -35,8 +35,8 @@ TEST_F(HonestTest, Options) {
   options_.n_clusters = 0;
   expect_fit_error(ErrorCode::invalid_argument, "n_clusters (0)");
   options_.n_clusters = 4;
-  options_.max_iter = 0;
-  expect_fit_error(ErrorCode::invalid_argument, "max_iter (0)");
+  options_.max_iter = -1;
+  expect_fit_error(ErrorCode::invalid_argument, "max_iter (-1)");
   options_.max_iter = 5;
   options_.n_init = -1;
   expect_fit_error(ErrorCode::invalid_argument, "n_init (-1)");

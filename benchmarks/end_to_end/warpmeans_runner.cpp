@@ -133,6 +133,7 @@ class Runner {
     if (op == "load") return load(command);
     if (op == "peak") return {{"gflops", warpmeans::benchmarks::fma_peak_gflops(threads_)}};
     if (op == "fit") return fit(given(command.at("n_iter")), command);
+    if (op == "repeat") return repeat(given(command.at("n_iter")), command.at("times"));
     if (op == "default_fit") return fit(defaults(command), command);
     if (op == "seeding") return fit(seeding(command), command);
     throw std::runtime_error("unknown op " + op);
@@ -169,6 +170,18 @@ class Runner {
     options.max_iter = 1;
     options.fixed_iterations = true;
     return options;
+  }
+
+  // Nothing but the calls, one after the other: what a call from Python adds is measured beside.
+  json repeat(const warpmeans::KMeansOptions& options, int times) const {
+    std::vector<double> seconds;
+    for (int i = 0; i < times; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      const auto result = warpmeans::fit(points_.view(), options, execution_);
+      seconds.push_back(
+          std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
+    return {{"seconds", seconds}};
   }
 
   json fit(const warpmeans::KMeansOptions& options, const json& command) const {

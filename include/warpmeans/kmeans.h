@@ -45,8 +45,8 @@ struct KMeansOptions {
   Init init = Init::kmeans_plusplus;
   /// Init::given: (k, d) for every batch item, or (batch, k, d); any supported dtype.
   MatrixView init_centroids;
-  int n_init = 1;  ///< attempts with different draws; the one of least inertia is returned
-  int max_iter = 300;
+  int n_init = 1;      ///< attempts with different draws; the one of least inertia is returned
+  int max_iter = 300;  ///< 0: the initial centroids, and their labels
   /// Stop when sum of squared shifts <= tol * mean variance of the features (scikit-learn's rule).
   /// 0: only when no label changes.
   double tol = 1e-4;

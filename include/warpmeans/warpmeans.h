@@ -172,7 +172,8 @@ WM_EXPORT wm_status wm_options_set_init(wm_options* options, wm_init init);
 WM_EXPORT wm_status wm_options_set_init_centroids(wm_options* options, const wm_matrix* centroids);
 /* Attempts with different draws, of which the least inertia is kept. Default: 1. */
 WM_EXPORT wm_status wm_options_set_n_init(wm_options* options, int32_t n_init);
-WM_EXPORT wm_status wm_options_set_max_iter(wm_options* options, int32_t max_iter); /* 300 */
+/* Default: 300; 0: the initial centroids, and their labels. */
+WM_EXPORT wm_status wm_options_set_max_iter(wm_options* options, int32_t max_iter);
 /* Stop when the sum of squared shifts <= tol * mean variance of the features; 0: only when no label
  * changes. Default: 1e-4. */
 WM_EXPORT wm_status wm_options_set_tol(wm_options* options, double tol);

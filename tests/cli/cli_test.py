@@ -137,7 +137,7 @@ class ErrorTest(ProgramTest):
             (("fit", points, "-k", 5), "n_clusters (5) exceeds n_samples (4)"),
             (("fit", points, "-k", 2, "--seed", -1), "negative"),
             (("fit", points, "-k", 2, "--tol", -1), "tol"),
-            (("fit", points, "-k", 2, "--max-iter", 0), "max_iter"),
+            (("fit", points, "-k", 2, "--max-iter", -1), "max_iter"),
             (("fit", points, "-k", 2, "--n-init", 0), "n_init"),
             (("fit", points, "-k", 2, "--threads", -1), "threads"),
             (("fit", points, "-k", 2, "--metric", "manhattan"), "manhattan"),

@@ -6,7 +6,7 @@ from importlib import metadata
 
 import numpy as np
 
-# Warpmeans first: it is the reference of the checks.
+# Those of compare.py. Warpmeans first: it is the reference of the checks.
 NAMES = ["warpmeans", "sklearn", "faiss_cpu", "sklearnex", "superkmeans", "clostera"]
 
 
@@ -46,6 +46,10 @@ class Adapter:
     def seeding(self, k, seed):
         """Greedy k-means++ alone: dict(seconds)."""
         raise NotImplementedError
+
+    def repeat(self, n_iter, times):
+        """Seconds of each of so many fits, one after the other."""
+        return [self.fit(n_iter)["seconds"] for _ in range(times)]
 
     def run(self, iterations):
         """Seconds an iteration: (t(n2) - t(n1)) / (n2 - n1).

@@ -8,11 +8,12 @@ import adapters
 class Adapter(adapters.Adapter):
     name = "faiss-cpu"
     package = "faiss-cpu"
+    module = faiss
 
     def fit(self, n_iter):
         faiss.omp_set_num_threads(self.threads)
         n, d = self.points.shape
-        model = faiss.Kmeans(
+        model = self.module.Kmeans(
             d, len(self.init), niter=n_iter, min_points_per_centroid=1, max_points_per_centroid=n
         )
         seconds, _ = adapters.timed(lambda: model.train(self.points, init_centroids=self.init))

@@ -62,5 +62,8 @@ class Adapter(adapters.Adapter):
         answer = self.ask(op="seeding", k=k, seed=seed)
         return {"seconds": answer["seconds_init"]}
 
+    def repeat(self, n_iter, times):
+        return self.ask(op="repeat", n_iter=n_iter, times=times)["seconds"]
+
     def peak(self):
         return self.ask(op="peak")["gflops"]

@@ -1,5 +1,7 @@
 #include "backend/cpu/thread_pool.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <string>
 
@@ -87,9 +89,20 @@ void ThreadPool::Impl::work(const Worker& self, int worker) {
 namespace cpu {
 namespace {
 
+std::unique_ptr<ThreadPool> make_process_pool() {
+  return std::make_unique<ThreadPool>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
 ThreadPool::Impl& process_pool() {
-  static ThreadPool pool(std::max(1u, std::thread::hardware_concurrency()));
-  return pool.impl();
+  static std::unique_ptr<ThreadPool> pool = [] {
+    // A forked child has none of its parent's threads, and would wait for them for ever.
+    pthread_atfork(nullptr, nullptr, [] {
+      static_cast<void>(pool.release());
+      pool = make_process_pool();
+    });
+    return make_process_pool();
+  }();
+  return pool->impl();
 }
 
 }  // namespace

@@ -260,7 +260,8 @@ Result fit(const Table& points, const Table& init, const std::vector<double>& we
     result.converged = (changed == 0 && shift == 0) || (options.tol > 0 && shift <= threshold);
     if (result.converged && !options.fixed_iterations) break;
   }
-  result.labels = shift == 0 ? before : assign(points, centroids, options.metric);
+  result.labels =
+      result.n_iter > 0 && shift == 0 ? before : assign(points, centroids, options.metric);
   result.inertia = inertia(points, centroids, result.labels, weights, options.metric);
   result.centroids = std::move(centroids);
   return result;

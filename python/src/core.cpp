@@ -1,0 +1,238 @@
+// The module warpmeans._core: fit, predict and transform for Python's arrays. No algorithm.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include <charconv>
+#include <numeric>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <warpmeans/kmeans.h>
+#include <warpmeans/version.h>
+
+#include "arrays.h"
+#include "progress.h"
+
+namespace warpmeans::python {
+namespace {
+
+/// The value whose name is `word`, of an enumeration whose last value is `last`.
+template <class T>
+T value_of(const char* option, std::string_view word, T last) {
+  std::string expected;
+  for (int i = 0; i <= static_cast<int>(last); ++i) {
+    const auto value = static_cast<T>(i);
+    if (name_of(value) == word) return value;
+    expected += (i ? ", \"" : "\"") + std::string(name_of(value)) + '"';
+  }
+  throw nb::value_error(
+      (std::string(option) + " is \"" + std::string(word) + "\"; it must be one of " + expected)
+          .c_str());
+}
+
+Metric metric_of(std::string_view word) { return value_of("metric", word, Metric::inner_product); }
+
+/// "" is where the points are.
+Device device_of(const std::string& word) {
+  constexpr std::string_view kCuda = "cuda";
+  if (word.empty()) return {};
+  if (word == "cpu") return {DeviceKind::cpu, 0};
+  if (word == kCuda) return {DeviceKind::cuda, 0};
+  if (word.starts_with("cuda:")) {
+    int index = -1;
+    const char* end = word.data() + word.size();
+    const auto parsed = std::from_chars(word.data() + kCuda.size() + 1, end, index);
+    if (parsed.ec == std::errc() && parsed.ptr == end && index >= 0) {
+      return {DeviceKind::cuda, index};
+    }
+  }
+  throw nb::value_error(
+      ("device is \"" + word + "\"; it must be \"cpu\", \"cuda\" or \"cuda:INDEX\"").c_str());
+}
+
+Execution execution_of(int threads, const std::string& device) {
+  Execution execution;
+  execution.threads = threads;
+  execution.device = device_of(device);
+  return execution;
+}
+
+/// One item's value, or an array with one for each.
+template <class T>
+nb::object per_item(std::vector<T>&& values, bool batched) {
+  if (!batched) return nb::cast(values[0]);
+  const std::size_t size = values.size();
+  return owning_array(std::move(values), {size});
+}
+
+/// The bytes of the rows, for a view of them as NumPy's records (HISTORY_DTYPE in _functional.py).
+nb::object bytes_of(std::vector<IterationStats>&& rows) {
+  static_assert(sizeof(IterationStats) == 7 * 8);
+  auto* heap = new std::vector<IterationStats>(std::move(rows));
+  nb::capsule owner(heap,
+                    [](void* p) noexcept { delete static_cast<std::vector<IterationStats>*>(p); });
+  return nb::cast(nb::ndarray<nb::numpy, std::uint8_t>(
+      heap->data(), {heap->size() * sizeof(IterationStats)}, owner));
+}
+
+/// (batch x n) permutations that sort the points of an item by label, stable.
+std::vector<std::int64_t> order_by_label(const KMeansResult& result) {
+  const std::size_t k = static_cast<std::size_t>(result.centroids.rows());
+  const std::size_t n = result.labels.size() / result.inertia.size();
+  std::vector<std::int64_t> order(result.labels.size());
+  std::vector<std::int64_t> next(k);
+  for (std::size_t b = 0; b < result.inertia.size(); ++b) {
+    std::exclusive_scan(result.counts.data() + b * k, result.counts.data() + (b + 1) * k,
+                        next.begin(), std::int64_t{0});
+    for (std::size_t i = 0; i < n; ++i) {
+      const auto label = static_cast<std::size_t>(result.labels[b * n + i]);
+      order[b * n + static_cast<std::size_t>(next[label]++)] = static_cast<std::int64_t>(i);
+    }
+  }
+  return order;
+}
+
+nb::dict to_dict(KMeansResult&& result, std::vector<std::int64_t>&& order, const MatrixView& points,
+                 bool batched) {
+  const auto batch = static_cast<std::size_t>(points.batch);
+  const auto n = static_cast<std::size_t>(points.rows);
+  const auto k = static_cast<std::size_t>(result.centroids.rows());
+  const auto shaped = [&](auto&& values, std::size_t size) {
+    return batched ? owning_array(std::move(values), {batch, size})
+                   : owning_array(std::move(values), {size});
+  };
+  nb::dict out;
+  out["order"] = order.empty() ? nb::object(nb::none()) : shaped(std::move(order), n);
+  out["labels"] = shaped(std::move(result.labels), n);
+  out["counts"] = shaped(std::move(result.counts), k);
+  out["centroids"] = owning_array(std::move(result.centroids), batched);
+  nb::list histories;
+  for (auto& rows : result.history) histories.append(bytes_of(std::move(rows)));
+  out["history"] = histories;
+  out["inertia"] = per_item(std::move(result.inertia), batched);
+  out["n_iter"] = per_item(std::move(result.n_iter), batched);
+  out["converged"] = per_item(std::move(result.converged), batched);
+  out["n_nonempty"] = per_item(std::move(result.n_nonempty), batched);
+  out["interrupted"] = result.interrupted;
+  out["seconds_init"] = result.seconds_init;
+  out["seconds_iterations"] = result.seconds_iterations;
+  out["kernel"] = result.kernel;
+  out["threads"] = result.threads;
+  return out;
+}
+
+nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb::handle centroids,
+              const std::string& metric, nb::handle weights, int n_init, int max_iter, double tol,
+              bool fixed_iterations, std::uint64_t seed, const std::string& empty,
+              const std::string& precision, int threads, const std::string& device, bool order,
+              nb::object callback) {
+  const Array points = points_of(x, "x");
+  const Array init_centroids = centroids.is_none() ? Array() : points_of(centroids, "init");
+  const Array item_weights = weights_of(weights, points.batched);
+  KMeansOptions options;
+  options.n_clusters = n_clusters;
+  options.metric = metric_of(metric);
+  options.init = value_of("init", init, Init::given);
+  options.init_centroids = init_centroids.view;
+  options.n_init = n_init;
+  options.max_iter = max_iter;
+  options.tol = tol;
+  options.fixed_iterations = fixed_iterations;
+  options.seed = seed;
+  options.weights = item_weights.view;
+  options.empty_clusters = value_of("empty", empty, EmptyClusters::error);
+  options.precision = value_of("precision", precision, Precision::tf32);
+  ProgressCaller progress(std::move(callback));
+  options.callback = [&progress](const Progress& p) { return progress(p); };
+  const Execution execution = execution_of(threads, device);
+  KMeansResult result;
+  std::vector<std::int64_t> sorted;
+  {
+    const nb::gil_scoped_release unlocked;
+    result = warpmeans::fit(points.view, options, execution);
+    if (order) sorted = order_by_label(result);
+  }
+  return nb::make_tuple(to_dict(std::move(result), std::move(sorted), points.view, points.batched),
+                        progress.exception());
+}
+
+nb::tuple predict(nb::handle x, nb::handle centroids, const std::string& metric, nb::handle weights,
+                  bool distances, int threads, const std::string& device) {
+  const Array points = points_of(x, "x");
+  const Array given = points_of(centroids, "centroids");
+  const Array item_weights = weights_of(weights, points.batched);
+  const Metric of = metric_of(metric);
+  const Execution execution = execution_of(threads, device);
+  Prediction result;
+  {
+    const nb::gil_scoped_release unlocked;
+    result =
+        warpmeans::predict(points.view, given.view, of, distances, item_weights.view, execution);
+  }
+  const auto batch = static_cast<std::size_t>(points.view.batch);
+  const auto n = static_cast<std::size_t>(points.view.rows);
+  const auto shaped = [&](auto&& values) {
+    return points.batched ? owning_array(std::move(values), {batch, n})
+                          : owning_array(std::move(values), {n});
+  };
+  return nb::make_tuple(shaped(std::move(result.labels)),
+                        distances ? shaped(std::move(result.distances)) : nb::object(nb::none()),
+                        per_item(std::move(result.inertia), points.batched));
+}
+
+nb::object transform(nb::handle x, nb::handle centroids, const std::string& metric, int threads,
+                     const std::string& device) {
+  const Array points = points_of(x, "x");
+  const Array given = points_of(centroids, "centroids");
+  const Metric of = metric_of(metric);
+  const Execution execution = execution_of(threads, device);
+  Matrix result;
+  {
+    const nb::gil_scoped_release unlocked;
+    result = warpmeans::transform(points.view, given.view, of, execution);
+  }
+  return owning_array(std::move(result), points.batched);
+}
+
+void translate(const std::exception_ptr& pointer, void*) {
+  try {
+    std::rethrow_exception(pointer);
+  } catch (const Error& error) {
+    PyObject* type = PyExc_ValueError;
+    if (error.code() == ErrorCode::out_of_memory) type = PyExc_MemoryError;
+    if (error.code() == ErrorCode::unsupported || error.code() == ErrorCode::interrupted) {
+      type = PyExc_RuntimeError;
+    }
+    PyErr_SetString(type, error.what());
+  }
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  m.doc() = "Warpmeans' C++ library for Python's arrays; warpmeans has the functions for users.";
+  nb::register_exception_translator(translate);
+  bind_progress(m);
+  m.def("fit", &fit, nb::arg("x"), nb::arg("n_clusters"), nb::arg("init"),
+        nb::arg("centroids").none(), nb::arg("metric"), nb::arg("weights").none(),
+        nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("fixed_iterations"),
+        nb::arg("seed"), nb::arg("empty"), nb::arg("precision"), nb::arg("threads"),
+        nb::arg("device"), nb::arg("order"), nb::arg("callback").none(),
+        "Fits; returns the result's fields and the exception that stopped it, or None.");
+  m.def("predict", &predict, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
+        nb::arg("weights").none(), nb::arg("distances"), nb::arg("threads"), nb::arg("device"),
+        "Returns labels, distances or None, and inertia.");
+  m.def(
+      "version", [] { return WARPMEANS_VERSION; }, "Version of the library.");
+  m.def(
+      "has_cuda", [] { return WARPMEANS_PYTHON_HAS_CUDA != 0; }, "Built with the CUDA engine.");
+  m.def(
+      "address_of",
+      [](nb::handle x) { return reinterpret_cast<std::uintptr_t>(points_of(x, "x").view.data); },
+      nb::arg("x"), "Where the library reads the points: for tests that nothing is copied.");
+  m.def("transform", &transform, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
+        nb::arg("threads"), nb::arg("device"), "Returns distances to all centroids.");
+}
+
+}  // namespace warpmeans::python

@@ -1,0 +1,7 @@
+"""``python -m warpmeans``: the command `warpmeans`."""
+
+import sys
+
+from warpmeans._cli import main
+
+sys.exit(main())

@@ -1,0 +1,56 @@
+"""
+Warpmeans' C++ library for Python's arrays; warpmeans has the functions for users.
+"""
+
+
+
+class Progress:
+    """State of a fit after an iteration, for callbacks."""
+
+    @property
+    def batch_item(self) -> int:
+        """item of the batch; 0 without one"""
+
+    @property
+    def attempt(self) -> int:
+        """which of n_init, from 0"""
+
+    @property
+    def iteration(self) -> int:
+        """iterations done, from 1"""
+
+    @property
+    def max_iter(self) -> int:
+        """iterations at most"""
+
+    @property
+    def inertia(self) -> float:
+        """of this iteration's labels"""
+
+    @property
+    def shift(self) -> float:
+        """sum of the squared shifts of the centroids"""
+
+    @property
+    def labels_changed(self) -> int:
+        """labels that differ from the previous iteration's"""
+
+def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
+    """
+    Fits; returns the result's fields and the exception that stopped it, or None.
+    """
+
+def predict(x: object, centroids: object, metric: str, weights: object | None, distances: bool, threads: int, device: str) -> tuple:
+    """Returns labels, distances or None, and inertia."""
+
+def version() -> str:
+    """Version of the library."""
+
+def has_cuda() -> bool:
+    """Built with the CUDA engine."""
+
+def address_of(x: object) -> int:
+    """Where the library reads the points: for tests that nothing is copied."""
+
+def transform(x: object, centroids: object, metric: str, threads: int, device: str) -> object:
+    """Returns distances to all centroids."""
