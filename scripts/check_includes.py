@@ -15,10 +15,12 @@ SRC_TOP = ("plan.h", "convergence.h", "validate.h", "lloyd.h", "backend.h", "ini
 SEAM = ("backend.h", "plan.h", "convergence.h", "stream/", "core/")
 CUDA = ("cuda.h", "cudaTypedefs.h", "cuda_runtime.h", "cuda_runtime_api.h", "cuda_fp16.h",
         "cuda_bf16.h", "cub/")
+C = ("math.h", "pthread.h", "stdint.h", "stdio.h", "stdlib.h", "string.h")
 POSIX = ("fcntl.h", "unistd.h", "sys/")
 RULES = [
-    ("include/warpmeans", ("warpmeans/",), ()),
+    ("include/warpmeans", ("warpmeans/",), ("stdint.h",)),
     ("src/core", ("warpmeans/", "core/"), ()),
+    ("src/c_api", ("warpmeans/", "c_api/"), ()),
     ("src/init", ("warpmeans/", *SRC_TOP), ()),
     ("src/stream", ("warpmeans/", *SEAM), ()),
     ("src/io", ("warpmeans/", "io/", "core/"), ("zlib.h", "nlohmann/", *POSIX)),
@@ -34,7 +36,7 @@ RULES = [
     ("python/src", ("warpmeans/", "own"), ("nanobind/", "cuda_runtime_api.h")),
     ("benchmarks", ("warpmeans/", "fma_peak.h", "own"), ("hwy/", "nlohmann/", *POSIX)),
     ("tests", ("warpmeans/", *SRC_TOP, "io/", "backend/", "support/", "evaluate_metrics.h", "own"),
-     ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "stdlib.h", "cuda_runtime_api.h", *POSIX)),
+     ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "cuda_runtime_api.h", *C, *POSIX)),
 ]
 
 
@@ -65,7 +67,7 @@ def problems_of(path):
 
 def main():
     folders = ("include", "src", "cli", "python", "benchmarks", "tests")
-    files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".cpp", ".cu", ".cuh")]
+    files = [p for f in folders for p in sorted((ROOT / f).rglob("*")) if p.suffix in (".h", ".c", ".cpp", ".cu", ".cuh")]
     problems = [problem for path in files for problem in problems_of(path)]
     print("\n".join(problems) if problems else f"{len(files)} files include only what they may")
     return 1 if problems else 0

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include <warpmeans/kmeans.h>
 
@@ -159,10 +160,19 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
     throw Error(ErrorCode::invalid_argument,
                 "update: n_clusters (" + std::to_string(n_clusters) + ") must be at least 1");
   }
+  if (n_clusters > std::numeric_limits<std::int32_t>::max()) {
+    throw Error(ErrorCode::invalid_argument, "update: n_clusters (" + std::to_string(n_clusters) +
+                                                 ") exceeds 2147483647, the largest label");
+  }
   validate_labels("update", inputs.labels.data(), static_cast<std::int64_t>(inputs.labels.size()),
                   points.batch * points.rows, n_clusters);
   if (inputs.old_centroids.data) {
     validate_centroids("update", "old_centroids", inputs.old_centroids, points);
+    if (inputs.old_centroids.rows != n_clusters) {
+      throw Error(ErrorCode::invalid_argument,
+                  "update: old_centroids have " + std::to_string(inputs.old_centroids.rows) +
+                      " rows, but n_clusters is " + std::to_string(n_clusters));
+    }
   }
   const std::vector<double> weights = load_weights("update", inputs.weights, points);
   const Backend& backend = choose_backend(points, execution);

@@ -14,7 +14,8 @@
 
 namespace warpmeans {
 
-class ThreadPool::Impl {
+// Hidden, though the class around it is exported.
+class __attribute__((visibility("hidden"))) ThreadPool::Impl {
  public:
   explicit Impl(int size) : size_(size) {}
   ~Impl();
