@@ -176,10 +176,9 @@ void add_options(CLI::App& command, FitArguments& arguments) {
   arguments.input.add_options(command);
   command.add_option("-k", options.n_clusters, "Number of clusters")->required()->default_str("");
   command.add_option("--metric", arguments.metric, "euclidean, cosine or inner_product");
-  command.add_option(
-      "--init", arguments.init,
-      "kmeans++, kmeans_parallel, random, or a FILE of initial centroids (.npy, or a "
-      "model .safetensors)");
+  command.add_option("--init", arguments.init,
+                     "kmeans++, kmeans_parallel, random, or a FILE of initial centroids (a "
+                     "model .safetensors, or points)");
   command.add_option("--n-init", options.n_init, "Attempts; the least inertia is kept");
   command.add_option("--max-iter", options.max_iter, "Iterations at most");
   command.add_option(
@@ -190,7 +189,8 @@ void add_options(CLI::App& command, FitArguments& arguments) {
       ->check([](const std::string& word) {  // else -1 would be 2^64 - 1
         return word.starts_with('-') ? "'" + word + "' is negative" : std::string();
       });
-  command.add_option("--weights", arguments.weights, "Weights of the points: .npy (n,) f4 or f8");
+  command.add_option("--weights", arguments.weights,
+                     "Weights of the points: (n,) float32 or float64");
   command.add_option("--empty", arguments.empty, "Empty clusters: relocate, keep or error");
   command.add_option("--precision", arguments.precision,
                      "exact; native and tf32 need the CUDA backend");

@@ -37,7 +37,8 @@ Array open_vecs(std::shared_ptr<const MappedFile> file, ElementType type) {
   if (size < kPrefix) bad_file(path, "is truncated: no dimension of a first row");
   const std::int64_t cols = load<std::int32_t>(bytes);
   if (cols <= 0) {
-    bad_file(path, "says its first row has " + std::to_string(cols) + " elements; expected 1 or more");
+    bad_file(path,
+             "says its first row has " + std::to_string(cols) + " elements; expected 1 or more");
   }
   const std::int64_t row_bytes = kPrefix + cols * type.size;
   const std::int64_t rows = size / row_bytes;

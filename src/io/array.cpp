@@ -26,7 +26,8 @@ void gather_column(const std::vector<const std::byte*>& rows, std::int64_t offse
 
 template <int size>
 void reverse_each(std::byte* elements, std::int64_t count) {
-  for (std::int64_t i = 0; i < count; ++i) std::reverse(elements + i * size, elements + (i + 1) * size);
+  for (std::int64_t i = 0; i < count; ++i)
+    std::reverse(elements + i * size, elements + (i + 1) * size);
 }
 
 /// Where each of some rows starts.

@@ -120,7 +120,8 @@ void ArrayWriter::write_rows(std::byte* rows, std::int64_t count) {
   }
   const std::string prefix = int32_bytes(cols_);
   std::string block;
-  block.reserve(static_cast<std::size_t>(count) * (prefix.size() + static_cast<std::size_t>(row_bytes)));
+  block.reserve(static_cast<std::size_t>(count) *
+                (prefix.size() + static_cast<std::size_t>(row_bytes)));
   for (std::int64_t r = 0; r < count; ++r) {
     block += prefix;
     block.append(reinterpret_cast<const char*>(rows) + r * row_bytes,

@@ -15,14 +15,14 @@ constexpr std::int64_t kBlockBytes = 4 << 20;
 [[noreturn]] void refuse(const Array& array, const Conversion& conversion, std::int64_t index,
                          const std::byte* element) {
   const std::int64_t cols = array.n_cols();
+  const bool would_round =
+      !conversion.may_round && (conversion.to.kind == 'f' || conversion.to.kind == 'b');
   bad_file(array.path, "has " + element_text(element, conversion.from) + " at row " +
                            std::to_string(index / cols) + ", column " +
                            std::to_string(index % cols) + ", which " + name_of(conversion.to) +
                            " does not hold" +
-                           (conversion.may_round || conversion.to.kind == 'i' ||
-                                    conversion.to.kind == 'u'
-                                ? ""
-                                : " exactly; --dtype " + name_of(conversion.to) + " rounds"));
+                           (would_round ? " exactly; --dtype " + name_of(conversion.to) + " rounds"
+                                        : std::string()));
 }
 
 }  // namespace

@@ -13,10 +13,10 @@ namespace warpmeans::io {
 namespace {
 
 constexpr std::pair<std::string_view, std::string_view> kEndings[] = {
-    {".npy", "npy"},       {".fvecs", "fvecs"},   {".bvecs", "bvecs"},
-    {".ivecs", "ivecs"},   {".fbin", "fbin"},     {".u8bin", "u8bin"},
-    {".i8bin", "i8bin"},   {".raw", "raw"},       {".safetensors", "safetensors"},
-    {"-ubyte", "idx"},     {".idx", "idx"},       {"-ubyte.gz", "idx.gz"},
+    {".npy", "npy"},      {".fvecs", "fvecs"}, {".bvecs", "bvecs"},
+    {".ivecs", "ivecs"},  {".fbin", "fbin"},   {".u8bin", "u8bin"},
+    {".i8bin", "i8bin"},  {".raw", "raw"},     {".safetensors", "safetensors"},
+    {"-ubyte", "idx"},    {".idx", "idx"},     {"-ubyte.gz", "idx.gz"},
     {".idx.gz", "idx.gz"}};
 
 [[noreturn]] void unknown_format(const MappedFile& file) {

@@ -85,19 +85,23 @@ std::vector<std::string> TensorFile::names() const {
 
 Array TensorFile::tensor(const std::string& wanted) const {
   const std::string& path = file_->path();
-  const auto all = names();
-  std::string list;
-  for (const std::string& name : all) list += (list.empty() ? "" : ", ") + name;
-  if (wanted.empty() && all.size() != 1) {
-    bad_file(path, "has " + std::to_string(all.size()) + " tensors (" + list +
+  const auto list = [this] {
+    std::string text;
+    for (const std::string& name : names()) text += (text.empty() ? "" : ", ") + name;
+    return text.empty() ? "none" : text;
+  };
+  const Json& json = header_->json;
+  const std::size_t count = json.size() - json.count(kMetadata);
+  if (wanted.empty() && count != 1) {
+    bad_file(path, "has " + std::to_string(count) + " tensors (" + list() +
                        "); say which with --tensor NAME");
   }
-  const std::string& name = wanted.empty() ? all[0] : wanted;
+  const std::string name = wanted.empty() ? names()[0] : wanted;
   const std::string what = "tensor '" + name + "'";
-  if (std::find(all.begin(), all.end(), name) == all.end()) {
-    bad_file(path, "has no " + what + "; it has " + (list.empty() ? "none" : list));
+  if (name == kMetadata || !json.contains(name)) {
+    bad_file(path, "has no " + what + "; it has " + list());
   }
-  const Json& entry = header_->json[name];
+  const Json& entry = json[name];
   if (!entry.is_object() || !entry.contains("dtype") || !entry["dtype"].is_string() ||
       !entry.contains("shape") || !entry.contains("data_offsets")) {
     bad_file(path, what + " lacks dtype, shape or data_offsets");
@@ -143,9 +147,8 @@ std::string tensor_file_header(const std::vector<TensorLayout>& tensors,
   if (!metadata.empty()) header[kMetadata] = metadata;
   std::int64_t offset = 0;
   for (const TensorLayout& tensor : tensors) {
-    const auto known = std::find_if(std::begin(kTypes), std::end(kTypes), [&](const auto& type) {
-      return type.second == tensor.type;
-    });
+    const auto known = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                    [&](const auto& type) { return type.second == tensor.type; });
     std::int64_t bytes = tensor.type.size;
     for (const std::int64_t extent : tensor.shape) bytes *= extent;
     header[tensor.name] = {{"dtype", std::string(known->first)},

@@ -111,9 +111,9 @@ TEST(Raw, NeedsALayoutThatFits) {
     options.raw = io::parse_raw_layout(text);
     test::expect_bad_file(path, "it has 24", [&] { io::open_points(path, options); });
   }
-  for (const char* text : {"", "float32", "2,3", "2,3,float", "-2,3,float32", "0,3,float32",
-                           "2,,float32", "2 ,3,float32", "1,1,2,3,float32",
-                           "99999999999999999999,1,float32"}) {
+  for (const char* text :
+       {"", "float32", "2,3", "2,3,float", "-2,3,float32", "0,3,float32", "2,,float32",
+        "2 ,3,float32", "1,1,2,3,float32", "99999999999999999999,1,float32"}) {
     EXPECT_THROW(io::parse_raw_layout(text), Error) << text;
   }
   test::expect_bad_file(path, "--raw", [&] { io::open_points(path); });

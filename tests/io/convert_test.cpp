@@ -109,8 +109,8 @@ TEST(ConvertArray, NamesTheElementThatDoesNotFit) {
   const test::TemporaryFolder folder;
   io::FileOptions raw;
   raw.raw = io::parse_raw_layout("2,2,float64");
-  const auto path = folder.write(
-      "x.dat", bytes_of(1.0) + bytes_of(2.0) + bytes_of(3.0) + bytes_of(0.1));
+  const auto path =
+      folder.write("x.dat", bytes_of(1.0) + bytes_of(2.0) + bytes_of(3.0) + bytes_of(0.1));
   const io::Array array = io::open_array(path, raw);
   io::AtomicFile file(folder.file("o"));
   const auto always = [] { return true; };
