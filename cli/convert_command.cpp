@@ -9,6 +9,7 @@
 #include "exit_codes.h"
 #include "inputs.h"
 #include "io/convert_array.h"
+#include "io/mapped_file.h"
 #include "io/open_array.h"
 #include "output_files.h"
 #include "stop_signals.h"
@@ -46,7 +47,7 @@ int run_convert(const ConvertArguments& arguments) {
       io::with_flat_features(io::open_array(arguments.in, arguments.input.options()));
   OutputFiles files;
   io::convert_array(array, files.add(arguments.out), format, type,
-                    [] { return !stop_requested(); });
+                    [] { return !stop_requested() && io::lost_file().empty(); });
   files.commit();
   return kDone;
 }

@@ -230,11 +230,11 @@ class ShrinkingFileTest(ProgramTest):
     def test_during_a_fit(self):
         source = random.Random(1)
         rows = 20000
-        points = self.write("x.npy", npy([source.random() for _ in range(rows * 8)], (rows, 8)))
-        size = os.path.getsize(points)
+        whole = npy([source.random() for _ in range(rows * 8)], (rows, 8))
+        size = len(whole)
         for left in (size // 2, 0, size - 4):  # the last: within the page that remains, no signal
             with self.subTest(left=left):
-                self.write("x.npy", npy([source.random() for _ in range(rows * 8)], (rows, 8)))
+                points = self.write("x.npy", whole)
                 labels = self.write("labels.npy", b"old")
                 options = ["--tol", 0, "--max-iter", 100000, "--n-init", 1000, "--labels", labels]
                 process = self.start("fit", points, "-k", 300, *options)
