@@ -6,6 +6,7 @@ Usage: formats_test.py PROGRAM [unittest's arguments]
 import gzip
 import os
 import random
+import resource
 import struct
 import subprocess
 import sys
@@ -142,12 +143,36 @@ class ConvertTest(ProgramTest):
                     self.write(f"x.{name}", data)
                     self.run_program("fit", path, "-k", 2, *raw, expect=3, message=path)
 
-    def test_large_arrays_stream(self):
+    def test_many_blocks(self):
         rows = 40000
         points = self.write("large.npy", npy(range(rows * 64), (rows, 64)))  # 10 MB
         self.run_program("convert", points, self.path("l.fvecs"))
         self.run_program("convert", self.path("l.fvecs"), self.path("back.npy"))
         self.assertEqual(read_npy(self.path("back.npy")), read_npy(points))
+
+    def test_more_than_the_memory_it_may_have(self):
+        size, limit = 256 << 20, 48 << 20
+        points = self.path("x.raw")
+        with open(points, "wb") as file:
+            file.truncate(size)  # a hole
+        zipped = self.path("x.idx.gz")
+
+        def convert(*arguments):
+            return subprocess.run(
+                [self.program, "convert", *arguments],
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+
+        run = convert(points, zipped, "--raw", f"{size >> 8},256,uint8")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        # A gzipped input is held in memory: the limit is one.
+        run = convert(zipped, self.path("x.npy"))
+        self.assertEqual(run.returncode, 4, run.stderr)
+        with gzip.open(self.path("x.idx.gz")) as file:
+            self.assertEqual(file.read(12), struct.pack(">4B2I", 0, 0, 8, 2, size >> 8, 256))
 
 
 class NumpyTest(ProgramTest):
