@@ -15,6 +15,7 @@
 #include "evaluate_metrics.h"
 #include "exit_codes.h"
 #include "inputs.h"
+#include "io/mapped_file.h"
 #include "option_values.h"
 
 namespace warpmeans::cli {
@@ -27,6 +28,7 @@ constexpr std::int64_t kSilhouetteSample = 2000;
 struct EvaluateArguments {
   std::string model, data, truth, silhouette;
   bool want_silhouette = false, json = false;
+  InputArguments input;
   int threads = 0;
 };
 
@@ -91,7 +93,7 @@ int run_evaluate(const EvaluateArguments& arguments) {
                                   ? kSilhouetteSample
                                   : parse_whole_number("--silhouette", arguments.silhouette, 2);
   const io::Model model = io::read_model(arguments.model);
-  const io::OpenMatrix points = io::open_points(arguments.data);
+  const io::OpenMatrix points = io::open_points(arguments.data, arguments.input.options());
   check_model_fits(model, arguments.model, points, arguments.data);
   if (points.view.batch != 1) {
     throw Error(ErrorCode::invalid_argument,
@@ -127,6 +129,7 @@ int run_evaluate(const EvaluateArguments& arguments) {
     figures["silhouette"] = sampled_silhouette(points.view, prediction.labels, sample);
     figures["silhouette_samples"] = std::min(sample, points.view.rows);
   }
+  io::check_maps_whole();
   if (arguments.json) {
     fmt::print("{}\n", figures.dump(2));
   } else {
@@ -141,7 +144,12 @@ void add_evaluate_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("evaluate", "Measure a clustering");
   auto arguments = std::make_shared<EvaluateArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
-  command->add_option("DATA", arguments->data, "Points: .npy or IDX")->required();
+  command
+      ->add_option("DATA", arguments->data,
+                   "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
+                   "(*-ubyte, also .gz) or raw")
+      ->required();
+  arguments->input.add_options(*command);
   command->add_option("--truth", arguments->truth,
                       "Known classes (.npy integers or IDX labels): adds purity, NMI and ARI");
   CLI::Option* silhouette =

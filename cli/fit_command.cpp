@@ -10,6 +10,7 @@
 #include "exit_codes.h"
 #include "fit_report.h"
 #include "inputs.h"
+#include "io/mapped_file.h"
 #include "io/npy.h"
 #include "option_values.h"
 #include "output_files.h"
@@ -24,6 +25,7 @@ struct FitArguments {
   std::string metric = "euclidean", init = "kmeans++", empty = "relocate";
   std::string precision = "exact", device = "auto";
   KMeansOptions options;  // the numbers
+  InputArguments input;
   int threads = 0;
   bool quiet = false, verbose = false;
 
@@ -56,7 +58,7 @@ FitInputs open_inputs(const FitArguments& arguments) {
   const std::string init_file = options.init == Init::given ? arguments.init : "";
   check_outputs({arguments.model, arguments.labels, arguments.report},
                 {arguments.data, arguments.weights, init_file});
-  inputs.points = io::open_points(arguments.data);
+  inputs.points = io::open_points(arguments.data, arguments.input.options());
   inputs.weights = open_weights_for(inputs.points, arguments.data, arguments.weights);
   options.weights = inputs.weights.view;
   if (options.init == Init::given) {
@@ -151,10 +153,11 @@ int run_fit(const FitArguments& arguments) {
   ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init);
   inputs.options.callback = [&](const Progress& now) {
     progress.show(now);
-    return !stop_requested();
+    return !stop_requested() && io::lost_file().empty();
   };
   KMeansResult result = fit(points, inputs.options, inputs.execution);
   progress.finish();
+  io::check_maps_whole();
   context.seconds_total = seconds_since(start);
   if (!arguments.quiet) warn_of_empty_clusters(result, inputs.options.n_clusters);
   if (arguments.verbose) print_details(result, context);
@@ -165,14 +168,17 @@ int run_fit(const FitArguments& arguments) {
 
 void add_options(CLI::App& command, FitArguments& arguments) {
   KMeansOptions& options = arguments.options;
-  command.add_option("DATA", arguments.data, "Points: .npy (n, d) or IDX (*-ubyte, also .gz)")
+  command
+      .add_option("DATA", arguments.data,
+                  "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
+                  "(*-ubyte, also .gz) or raw")
       ->required();
+  arguments.input.add_options(command);
   command.add_option("-k", options.n_clusters, "Number of clusters")->required()->default_str("");
   command.add_option("--metric", arguments.metric, "euclidean, cosine or inner_product");
-  command.add_option(
-      "--init", arguments.init,
-      "kmeans++, kmeans_parallel, random, or a FILE of initial centroids (.npy, or a "
-      "model .safetensors)");
+  command.add_option("--init", arguments.init,
+                     "kmeans++, kmeans_parallel, random, or a FILE of initial centroids (a "
+                     "model .safetensors, or points)");
   command.add_option("--n-init", options.n_init, "Attempts; the least inertia is kept");
   command.add_option("--max-iter", options.max_iter, "Iterations at most");
   command.add_option(
@@ -183,7 +189,8 @@ void add_options(CLI::App& command, FitArguments& arguments) {
       ->check([](const std::string& word) {  // else -1 would be 2^64 - 1
         return word.starts_with('-') ? "'" + word + "' is negative" : std::string();
       });
-  command.add_option("--weights", arguments.weights, "Weights of the points: .npy (n,) f4 or f8");
+  command.add_option("--weights", arguments.weights,
+                     "Weights of the points: (n,) float32 or float64");
   command.add_option("--empty", arguments.empty, "Empty clusters: relocate, keep or error");
   command.add_option("--precision", arguments.precision,
                      "exact; native and tf32 need the CUDA backend");

@@ -5,13 +5,18 @@
 
 #include "commands.h"
 #include "exit_codes.h"
+#include "inputs.h"
 #include "io/file_error.h"
-#include "io/idx.h"
-#include "io/npy.h"
+#include "io/open_array.h"
 #include "io/safetensors.h"
 
 namespace warpmeans::cli {
 namespace {
+
+struct InfoArguments {
+  std::string file;
+  InputArguments input;
+};
 
 void print_model(const std::string& path) {
   const io::Model model = io::read_model(path);
@@ -23,42 +28,51 @@ void print_model(const std::string& path) {
   for (const auto& [key, value] : model.metadata) fmt::print("  {:<16} {}\n", key, value);
 }
 
-void print_array(const std::string& path, const std::string& format, const std::string& dtype,
-                 const std::vector<std::int64_t>& shape, std::int64_t bytes) {
-  fmt::print("{}: {}\n  shape            {}\n  dtype            {}\n  bytes            {}\n", path,
-             format, io::shape_text(shape), dtype, bytes);
+void print_tensors(const std::string& path, const io::TensorFile& file) {
+  std::string lines;
+  for (const std::string& name : file.names()) {
+    const io::Array tensor = file.tensor(name);
+    lines +=
+        fmt::format("  {:<40} {} {}\n", name, name_of(tensor.type), io::shape_text(tensor.shape));
+  }
+  fmt::print("{}: safetensors\n{}", path, lines);
 }
 
 /// Any array, also one that is no points: labels, say.
-void print_array_file(const std::string& path) {
-  auto file = std::make_shared<const io::MappedFile>(path);
-  if (io::is_npy(file->bytes())) {
-    const io::NpyArray array = io::open_npy(std::move(file));
-    const char* kind = array.kind == 'f' ? "float" : array.kind == 'i' ? "int" : "uint";
-    print_array(path, "npy", fmt::format("{}{}", kind, 8 * array.item_size), array.shape,
-                array.n_elements() * array.item_size);
-    return;
+void print_array(const io::Array& array) {
+  fmt::print(
+      "{}: {}\n  shape            {}\n  dtype            {}\n  bytes            {}\n"
+      "  byte order       {}\n",
+      array.path, array.format, io::shape_text(array.shape), name_of(array.type),
+      array.n_elements() * array.type.size, array.big_endian ? "big endian" : "little endian");
+}
+
+int run_info(const InfoArguments& arguments) {
+  const std::string& path = arguments.file;
+  const io::FileOptions options = arguments.input.options();
+  if (!io::is_safetensors_name(path) || options.raw || !options.tensor.empty()) {
+    print_array(io::open_array(path, options));
+    return kDone;
   }
-  const io::IdxArray array = io::open_idx(file);
-  std::int64_t bytes = 1;
-  for (const std::int64_t extent : array.shape) bytes *= extent;
-  print_array(path, io::is_gzip(file->bytes()) ? "idx.gz" : "idx", "uint8", array.shape, bytes);
+  const io::TensorFile file(std::make_shared<const io::MappedFile>(path));
+  io::is_model(file.metadata()) ? print_model(path) : print_tensors(path, file);
+  return kDone;
 }
 
 }  // namespace
 
 void add_info_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("info", "Say what an array's or a model's file holds");
-  auto file = std::make_shared<std::string>();
-  command->add_option("FILE", *file, "A model (.safetensors), .npy or IDX file")->required();
+  auto arguments = std::make_shared<InfoArguments>();
+  command->add_option("FILE", arguments->file, "A model, or a file of any format; see convert")
+      ->required();
+  arguments->input.add_options(*command);
   command->footer(
       "Examples:\n"
       "  warpmeans info points.npy\n"
+      "  warpmeans info base.fvecs\n"
       "  warpmeans info model.safetensors");
-  command->callback([file, &exit_code] {
-    io::is_safetensors_name(*file) ? print_model(*file) : print_array_file(*file);
-    exit_code = kDone;
-  });
+  command->callback([arguments, &exit_code] { exit_code = run_info(*arguments); });
 }
 
 }  // namespace warpmeans::cli

@@ -14,6 +14,20 @@ std::string shape_of(const MatrixView& view) {
 
 }  // namespace
 
+void InputArguments::add_options(CLI::App& command) {
+  command.add_option("--tensor", tensor, "Which tensor of a .safetensors file with several")
+      ->type_name("NAME");
+  command.add_option("--raw", raw, "The file is raw: N rows of D elements of TYPE, little endian")
+      ->type_name("N,D,TYPE");
+}
+
+io::FileOptions InputArguments::options() const {
+  io::FileOptions options;
+  options.tensor = tensor;
+  if (!raw.empty()) options.raw = io::parse_raw_layout(raw);
+  return options;
+}
+
 io::OpenMatrix open_weights_for(const io::OpenMatrix& points, const std::string& points_path,
                                 const std::string& path) {
   if (path.empty()) return {};

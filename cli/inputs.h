@@ -3,10 +3,20 @@
 
 #include <string>
 
+#include <CLI/CLI.hpp>
+
 #include "io/open_points.h"
 #include "io/safetensors.h"
 
 namespace warpmeans::cli {
+
+/// What an input's file does not say itself, as words.
+struct InputArguments {
+  std::string tensor, raw;
+
+  void add_options(CLI::App& command);
+  io::FileOptions options() const;
+};
 
 /// Weights for every point. An empty path: none.
 io::OpenMatrix open_weights_for(const io::OpenMatrix& points, const std::string& points_path,

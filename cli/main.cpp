@@ -10,6 +10,8 @@
 
 #include "commands.h"
 #include "exit_codes.h"
+#include "io/mapped_file.h"
+#include "lost_files.h"
 
 namespace warpmeans::cli {
 namespace {
@@ -55,11 +57,18 @@ int run(int argc, char** argv) {
   add_predict_command(app, exit_code);
   add_evaluate_command(app, exit_code);
   add_info_command(app, exit_code);
+  add_convert_command(app, exit_code);
   add_bench_command(app, exit_code);
+  install_lost_file_handler();
   try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kDone : kWrongUsage;
+    try {
+      app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+      return app.exit(error) == 0 ? kDone : kWrongUsage;
+    } catch (const std::exception&) {
+      io::check_maps_whole();  // a lost file is the cause of what came after
+      throw;
+    }
   } catch (const Error& error) {
     return report(error.what(), exit_code_of(error));
   } catch (const std::bad_alloc&) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "io/atomic_file.h"
+#include "io/mapped_file.h"
 
 namespace warpmeans::cli {
 
@@ -14,10 +15,12 @@ namespace warpmeans::cli {
 void check_outputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs);
 
 /// Files written aside; none appears before commit(), so a run that fails leaves the old ones.
+/// commit() is also what checks that no input became shorter meanwhile.
 class OutputFiles {
  public:
   io::AtomicFile& add(const std::string& path) { return files_.emplace_back(path); }
   void commit() {
+    io::check_maps_whole();
     for (io::AtomicFile& file : files_) file.commit();
   }
 

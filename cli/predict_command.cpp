@@ -16,13 +16,14 @@ namespace {
 
 struct PredictArguments {
   std::string model, data, labels, distances;
+  InputArguments input;
   int threads = 0;
 };
 
 int run_predict(const PredictArguments& arguments) {
   check_outputs({arguments.labels, arguments.distances}, {arguments.model, arguments.data});
   const io::Model model = io::read_model(arguments.model);
-  const io::OpenMatrix points = io::open_points(arguments.data);
+  const io::OpenMatrix points = io::open_points(arguments.data, arguments.input.options());
   check_model_fits(model, arguments.model, points, arguments.data);
   Execution execution;
   execution.threads = arguments.threads;
@@ -55,7 +56,12 @@ void add_predict_command(CLI::App& app, int& exit_code) {
       app.add_subcommand("predict", "Label points with a model's nearest centroids");
   auto arguments = std::make_shared<PredictArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
-  command->add_option("DATA", arguments->data, "Points: .npy or IDX")->required();
+  command
+      ->add_option("DATA", arguments->data,
+                   "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
+                   "(*-ubyte, also .gz) or raw")
+      ->required();
+  arguments->input.add_options(*command);
   command->add_option("--labels", arguments->labels, "Write the labels, int32: OUT.npy");
   command->add_option("--distances", arguments->distances,
                       "Write the distances, float64: squared Euclidean, 1 - cosine or the negative "

@@ -6,6 +6,7 @@ build_packages=(g++ cmake ninja-build pkg-config libhwy-dev nlohmann-json3-dev l
   libfmt-dev zlib1g-dev)
 quickstart_packages=(python3 python3-numpy python3-pil dataset-fashion-mnist)
 test_packages=(libgtest-dev python3 python3-dev python3-venv)
+fuzz_packages=(python3 clang libclang-rt-14-dev)
 check_packages=(git python3 clang clang-format-14 chromium)
 
 is_installed() {

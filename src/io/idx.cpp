@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <span>
+#include <utility>
 
 #include "io/file_error.h"
 
@@ -15,14 +17,22 @@ namespace {
 constexpr std::int64_t kMaxDeflateRatio = 1032;
 constexpr std::size_t kMaxHeader = 4 + 4 * 255;
 
-/// Extents from the file's first bytes. header_size: what they take.
-std::vector<std::int64_t> parse_shape(const std::string& path, std::span<const std::uint8_t> head,
-                                      std::size_t& header_size) {
+constexpr std::pair<std::uint8_t, ElementType> kTypes[] = {{0x08, {'u', 1}}, {0x09, {'i', 1}},
+                                                           {0x0B, {'i', 2}}, {0x0C, {'i', 4}},
+                                                           {0x0D, {'f', 4}}, {0x0E, {'f', 8}}};
+
+/// Type and extents from the file's first bytes. header_size: what they take.
+void parse_header(std::span<const std::uint8_t> head, Array& array, std::size_t& header_size) {
+  const std::string& path = array.path;
   if (head.size() < 4 || head[0] != 0 || head[1] != 0) bad_file(path, "is not an IDX file");
-  if (head[2] != 0x08) {
+  const auto known = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const auto& type) { return type.first == head[2]; });
+  if (known == std::end(kTypes)) {
     bad_file(path, "has IDX element type " + std::to_string(head[2]) +
-                       "; only 8 (unsigned byte) can be read");
+                       "; expected 8, 9, 11, 12, 13 or 14");
   }
+  array.type = known->second;
+  array.big_endian = true;
   const std::size_t dimensions = head[3];
   header_size = 4 + 4 * dimensions;
   if (dimensions == 0) bad_file(path, "is an IDX file of 0 dimensions");
@@ -31,19 +41,18 @@ std::vector<std::int64_t> parse_shape(const std::string& path, std::span<const s
                        " dimensions takes " + std::to_string(header_size) + " bytes; there are " +
                        std::to_string(head.size()));
   }
-  std::vector<std::int64_t> shape;
   for (const std::uint8_t* p = head.data() + 4; p != head.data() + header_size; p += 4) {
-    shape.push_back(std::int64_t{p[0]} << 24 | std::int64_t{p[1]} << 16 | std::int64_t{p[2]} << 8 |
-                    p[3]);
+    array.shape.push_back(std::int64_t{p[0]} << 24 | std::int64_t{p[1]} << 16 |
+                          std::int64_t{p[2]} << 8 | p[3]);
   }
-  return shape;
 }
 
-std::int64_t checked_bytes(const std::string& path, const std::vector<std::int64_t>& shape) {
+std::int64_t checked_bytes(Array& array) {
   std::int64_t bytes = 0;
-  if (!bytes_of_shape(shape, 1, bytes)) {
-    bad_file(path, "says its shape is " + shape_text(shape) + ", beyond 2^63 bytes");
+  if (!bytes_of_shape(array.shape, array.type.size, bytes)) {
+    bad_file(array.path, "says its shape is " + shape_text(array.shape) + ", beyond 2^63 bytes");
   }
+  array.strides = c_strides(array.shape, array.type.size);
   return bytes;
 }
 
@@ -78,31 +87,32 @@ class GzipReader {
   gzFile file_;
 };
 
-IdxArray open_gzipped(const MappedFile& file) {
-  const std::string& path = file.path();
-  GzipReader reader(path);
+Array open_gzipped(const MappedFile& file) {
+  Array array;
+  array.path = file.path();
+  array.format = "idx.gz";
+  GzipReader reader(file.path());
   std::vector<std::uint8_t> head(kMaxHeader);
   std::size_t got = reader.read(head.data(), 4);
   got += got == 4 ? reader.read(head.data() + 4, std::size_t{4} * head[3]) : 0;
   head.resize(got);
   std::size_t header_size = 0;
-  IdxArray array;
-  array.shape = parse_shape(path, head, header_size);
-  const std::int64_t bytes = checked_bytes(path, array.shape);
+  parse_header(head, array, header_size);
+  const std::int64_t bytes = checked_bytes(array);
+  const std::string claim =
+      "says its shape is " + shape_text(array.shape) + ", " + std::to_string(bytes) + " bytes; ";
   const auto compressed = static_cast<std::int64_t>(file.bytes().size());
   if (bytes / kMaxDeflateRatio > compressed) {
-    bad_file(path, "says its shape is " + shape_text(array.shape) + ", " + std::to_string(bytes) +
-                       " bytes; its " + std::to_string(compressed) + " bytes cannot hold that");
+    bad_file(array.path, claim + "its " + std::to_string(compressed) + " bytes cannot hold that");
   }
   auto buffer = std::make_shared<std::vector<std::uint8_t>>(static_cast<std::size_t>(bytes));
   const std::size_t there = reader.read(buffer->data(), buffer->size());
   std::uint8_t beyond = 0;
   if (there != buffer->size() || reader.read(&beyond, 1) != 0) {
-    bad_file(path, "says its shape is " + shape_text(array.shape) + ", " + std::to_string(bytes) +
-                       " bytes; it has " +
-                       (there == buffer->size() ? "more" : std::to_string(there)));
+    bad_file(array.path,
+             claim + "it has " + (there == buffer->size() ? "more" : std::to_string(there)));
   }
-  array.data = buffer->data();
+  array.data = reinterpret_cast<const std::byte*>(buffer->data());
   array.owner = std::move(buffer);
   return array;
 }
@@ -118,22 +128,41 @@ bool is_gzip(std::span<const std::byte> bytes) {
   return bytes.size() >= 2 && bytes[0] == std::byte{0x1F} && bytes[1] == std::byte{0x8B};
 }
 
-IdxArray open_idx(std::shared_ptr<const MappedFile> file) {
+Array open_idx(std::shared_ptr<const MappedFile> file) {
   if (is_gzip(file->bytes())) return open_gzipped(*file);
-  const std::string& path = file->path();
+  Array array;
+  array.path = file->path();
+  array.format = "idx";
   const auto* data = reinterpret_cast<const std::uint8_t*>(file->bytes().data());
   const std::size_t size = file->bytes().size();
   std::size_t header_size = 0;
-  IdxArray array;
-  array.shape = parse_shape(path, {data, size}, header_size);
-  const std::int64_t bytes = checked_bytes(path, array.shape);
+  parse_header({data, size}, array, header_size);
+  const std::int64_t bytes = checked_bytes(array);
   if (static_cast<std::size_t>(bytes) != size - header_size) {
-    bad_file(path, "says its shape is " + shape_text(array.shape) + ", " + std::to_string(bytes) +
-                       " bytes; it has " + std::to_string(size - header_size));
+    bad_file(array.path, "says its shape is " + shape_text(array.shape) + ", " +
+                             std::to_string(bytes) + " bytes; it has " +
+                             std::to_string(size - header_size));
   }
-  array.data = data + header_size;
+  array.data = file->bytes().data() + header_size;
   array.owner = std::move(file);
   return array;
+}
+
+std::string idx_header(const std::string& path, ElementType type,
+                       const std::vector<std::int64_t>& shape) {
+  const auto known = std::find_if(std::begin(kTypes), std::end(kTypes),
+                                  [&](const auto& entry) { return entry.second == type; });
+  if (known == std::end(kTypes) || shape.size() > 255) {
+    bad_file(path, "IDX files have no " + name_of(type));
+  }
+  std::string header{0, 0, static_cast<char>(known->first), static_cast<char>(shape.size())};
+  for (const std::int64_t extent : shape) {
+    if (extent > std::int64_t{UINT32_MAX}) {
+      bad_file(path, "an IDX file cannot have the shape " + shape_text(shape));
+    }
+    for (const int shift : {24, 16, 8, 0}) header += static_cast<char>(extent >> shift & 0xFF);
+  }
+  return header;
 }
 
 }  // namespace warpmeans::io

@@ -10,7 +10,7 @@ namespace warpmeans::io {
 class MappedFile {
  public:
   /// Throws Error: invalid_data if it cannot be opened or is not a regular file, out_of_memory if
-  /// it cannot be mapped.
+  /// it cannot be mapped, or 64 are.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -23,6 +23,18 @@ class MappedFile {
   std::string path_;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t slot_ = 0;  // where a signal handler finds this map
 };
+
+/// For a handler of SIGBUS: what remains of the map at `address` becomes zeros, and
+/// check_maps_whole() will tell. False where no map lies there. Async-signal-safe.
+bool replace_lost_pages(void* address);
+
+/// The name of a file that became shorter while it was mapped, or "".
+std::string lost_file();
+
+/// Throws Error (invalid_data) naming a file that became shorter while it was mapped: what was
+/// computed from it is worthless. For before results are shown or put in place.
+void check_maps_whole();
 
 }  // namespace warpmeans::io

@@ -1,6 +1,6 @@
 #include "io/npy.h"
 
-#include <bit>
+#include <algorithm>
 #include <cstring>
 #include <string_view>
 
@@ -8,8 +8,6 @@
 
 namespace warpmeans::io {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "big-endian machines are not supported");
 
 constexpr std::string_view kMagic = "\x93NUMPY";
 constexpr std::size_t kMaxHeader = 1 << 20;
@@ -152,68 +150,47 @@ std::string_view header_text(const MappedFile& file, std::size_t& data_offset) {
   return {reinterpret_cast<const char*>(bytes.data()) + prefix, length};
 }
 
-void set_type(const std::string& path, const std::string& descr, NpyArray& array) {
-  const std::string hint = "; numpy.ascontiguousarray(x, dtype='<f4') makes one that can be read";
+void set_type(const std::string& descr, Array& array) {
   if (descr == "<V2" || descr == "|V2" || descr == "bfloat16") {
-    bad_file(path, "has dtype '" + descr +
-                       "': bfloat16 has no type of its own in .npy files, and "
-                       "2 raw bytes may be anything; save it as float32");
+    bad_file(array.path,
+             "has dtype '" + descr +
+                 "': bfloat16 has no type of its own in .npy files, and 2 raw bytes may be "
+                 "anything; save it as float32, or as a .safetensors file");
   }
-  if (descr.size() != 3 || std::string_view("<>|=").find(descr[0]) == std::string_view::npos ||
-      std::string_view("fiu").find(descr[1]) == std::string_view::npos ||
-      std::string_view("1248").find(descr[2]) == std::string_view::npos ||
-      descr.substr(1) == "f1") {
-    bad_file(path, "has dtype '" + descr + "'; expected a float or an integer type" + hint);
+  const bool has_form = descr.size() == 3 &&
+                        std::string_view("<>|=").find(descr[0]) != std::string_view::npos &&
+                        std::string_view("fiu").find(descr[1]) != std::string_view::npos &&
+                        std::string_view("1248").find(descr[2]) != std::string_view::npos;
+  if (!has_form || descr.substr(1) == "f1") {
+    bad_file(array.path, "has dtype '" + descr +
+                             "'; expected a float or an integer type of at most "
+                             "64 bits, such as '<f4'");
   }
-  array.kind = descr[1];
-  array.item_size = descr[2] - '0';
-  if (descr[0] == '>' && array.item_size > 1) {
-    bad_file(path, "is big endian (dtype '" + descr + "')" + hint);
-  }
-}
-
-void write_array(AtomicFile& file, const std::string& descr, const void* data, std::size_t bytes,
-                 const std::vector<std::int64_t>& shape) {
-  std::string dict =
-      "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape_text(shape) + ", }";
-  constexpr std::size_t kPrefix = 10;
-  dict.append(63 - (kPrefix + dict.size()) % 64, ' ');  // the data starts at a multiple of 64
-  dict += '\n';
-  std::string header(kMagic);
-  header +=
-      {'\x01', '\x00', static_cast<char>(dict.size() & 0xFF), static_cast<char>(dict.size() >> 8)};
-  file.write(header + dict);
-  file.write(data, bytes);
+  array.type = {descr[1], descr[2] - '0'};
+  array.big_endian = descr[0] == '>';
 }
 
 }  // namespace
-
-std::int64_t NpyArray::n_elements() const {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : shape) count *= extent;  // bounded by the file's size
-  return count;
-}
 
 bool is_npy(std::span<const std::byte> bytes) {
   return bytes.size() >= kMagic.size() &&
          std::memcmp(bytes.data(), kMagic.data(), kMagic.size()) == 0;
 }
 
-NpyArray open_npy(std::shared_ptr<const MappedFile> file) {
+Array open_npy(std::shared_ptr<const MappedFile> file) {
   const std::string& path = file->path();
   if (!is_npy(file->bytes())) bad_file(path, "is not a .npy file");
   std::size_t offset = 0;
   const std::string_view text = header_text(*file, offset);
   const Header header = HeaderParser(path, text).parse();
-  NpyArray array;
-  set_type(path, header.descr, array);
-  if (header.fortran_order) {
-    bad_file(path, "is in Fortran order; save numpy.ascontiguousarray(x) instead");
-  }
+  Array array;
+  array.path = path;
+  array.format = "npy";
+  set_type(header.descr, array);
   if (header.shape.empty()) bad_file(path, "holds a single number, shape (); expected an array");
   std::int64_t bytes = 0;
   const std::size_t there = file->bytes().size() - offset;
-  if (!bytes_of_shape(header.shape, array.item_size, bytes)) {
+  if (!bytes_of_shape(header.shape, array.type.size, bytes)) {
     bad_file(path, "says its shape is " + shape_text(header.shape) + ", beyond 2^63 bytes");
   }
   if (static_cast<std::size_t>(bytes) != there) {
@@ -222,19 +199,41 @@ NpyArray open_npy(std::shared_ptr<const MappedFile> file) {
                        std::to_string(there) + " after its header");
   }
   array.shape = header.shape;
+  // With one extent beyond 1 both orders are the same.
+  const auto is_long = [](std::int64_t extent) { return extent != 1; };
+  const bool transposed =
+      header.fortran_order && std::count_if(array.shape.begin(), array.shape.end(), is_long) > 1;
+  array.strides = transposed ? fortran_strides(array.shape, array.type.size)
+                             : c_strides(array.shape, array.type.size);
   array.data = file->bytes().data() + offset;
-  array.file = std::move(file);
+  array.owner = std::move(file);
   return array;
+}
+
+std::string npy_header(ElementType type, const std::vector<std::int64_t>& shape) {
+  const std::string descr{type.size == 1 ? '|' : '<', type.kind,
+                          static_cast<char>('0' + type.size)};
+  std::string dict =
+      "{'descr': '" + descr + "', 'fortran_order': False, 'shape': " + shape_text(shape) + ", }";
+  constexpr std::size_t kPrefix = 10;
+  dict.append(63 - (kPrefix + dict.size()) % 64, ' ');  // the data starts at a multiple of 64
+  dict += '\n';
+  std::string header(kMagic);
+  header +=
+      {'\x01', '\x00', static_cast<char>(dict.size() & 0xFF), static_cast<char>(dict.size() >> 8)};
+  return header + dict;
 }
 
 void write_npy(AtomicFile& file, std::span<const std::int32_t> values,
                const std::vector<std::int64_t>& shape) {
-  write_array(file, "<i4", values.data(), values.size_bytes(), shape);
+  file.write(npy_header({'i', 4}, shape));
+  file.write(values.data(), values.size_bytes());
 }
 
 void write_npy(AtomicFile& file, std::span<const double> values,
                const std::vector<std::int64_t>& shape) {
-  write_array(file, "<f8", values.data(), values.size_bytes(), shape);
+  file.write(npy_header({'f', 8}, shape));
+  file.write(values.data(), values.size_bytes());
 }
 
 }  // namespace warpmeans::io

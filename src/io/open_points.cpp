@@ -1,162 +1,127 @@
 #include "io/open_points.h"
 
-#include <cstring>
-#include <limits>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <new>
+
+#include "io/array.h"
+#include "io/convert_elements.h"
 #include "io/file_error.h"
-#include "io/idx.h"
-#include "io/mapped_file.h"
-#include "io/npy.h"
 
 namespace warpmeans::io {
 namespace {
 
-[[noreturn]] void unknown_format(const MappedFile& file) {
-  const std::size_t size = file.bytes().size();
-  bad_file(file.path(), size == 0 ? "is empty"
-                                  : "is neither a .npy nor an IDX (*-ubyte, .gz) file; "
-                                    "numpy.save(path, x) writes a .npy");
+constexpr std::int64_t kCopyBlock = 4 << 20;  // bytes
+
+DType point_type(const Array& array) {
+  if (const auto dtype = dtype_of(array.type)) return *dtype;
+  bad_file(array.path, "has dtype " + name_of(array.type) +
+                           "; points are float16, bfloat16, float32, float64, uint8 or int8: "
+                           "`warpmeans convert --dtype float32` makes such a file");
 }
 
-DType dtype_of(const NpyArray& array) {
-  if (array.kind == 'f' && array.item_size == 2) return DType::float16;
-  if (array.kind == 'f' && array.item_size == 4) return DType::float32;
-  if (array.kind == 'f' && array.item_size == 8) return DType::float64;
-  if (array.kind == 'u' && array.item_size == 1) return DType::uint8;
-  if (array.kind == 'i' && array.item_size == 1) return DType::int8;
-  bad_file(array.file->path(), std::string("has dtype '") + array.kind +
-                                   std::to_string(array.item_size) +
-                                   "'; points are f2, f4, f8, u1 or i1: x.astype('float32')");
-}
-
-/// The elements where they lie, or a copy where they are not aligned to their size.
-void set_data(const NpyArray& array, OpenMatrix& matrix) {
-  const auto address = reinterpret_cast<std::uintptr_t>(array.data);
-  if (address % static_cast<std::uintptr_t>(array.item_size) == 0) {
-    matrix.view.data = array.data;
-    matrix.owner = array.file;
-    return;
+/// Why elements cannot be used where they lie.
+std::string reason_to_copy(const Array& array) {
+  if (array.big_endian && array.type.size > 1) return "is big endian";
+  if (array.shape.size() > 1 && array.strides.back() != array.type.size) {
+    return "is in Fortran order";
   }
-  const auto bytes = static_cast<std::size_t>(array.n_elements() * array.item_size);
-  auto copy = std::make_shared<std::vector<double>>((bytes + 7) / 8);
-  std::memcpy(copy->data(), array.data, bytes);
-  matrix.view.data = copy->data();
-  matrix.owner = std::move(copy);
+  return "has elements that are not aligned to their size";
 }
 
-OpenMatrix points_of_npy(std::shared_ptr<const MappedFile> file) {
-  const NpyArray array = open_npy(std::move(file));
-  const auto& shape = array.shape;
-  if (shape.size() > 3) {
-    bad_file(array.file->path(),
-             "has shape " + shape_text(shape) + "; expected (n, d) or (b, n, d)");
+/// Dense elements in the machine's byte order.
+std::shared_ptr<const void> copy_of(const Array& array) {
+  const auto bytes = static_cast<std::size_t>(array.n_elements() * array.type.size);
+  const auto machine = static_cast<std::size_t>(::sysconf(_SC_PHYS_PAGES)) *
+                       static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  // Uninitialised: pages that are not written take no memory.
+  std::shared_ptr<double[]> copy(bytes <= machine ? new (std::nothrow) double[bytes / 8 + 1]
+                                                  : nullptr);
+  if (!copy) {
+    throw Error(ErrorCode::out_of_memory,
+                array.path + ": " + reason_to_copy(array) + ", and a copy of " +
+                    std::to_string(bytes) + " bytes does not fit in memory; `warpmeans convert` " +
+                    "makes a file that is read in place");
   }
-  OpenMatrix matrix;
-  const std::int64_t batch = shape.size() == 3 ? shape[0] : 1;
-  const std::int64_t rows = shape.size() == 3 ? shape[1] : shape[0];
-  const std::int64_t cols = shape.size() == 1 ? 1 : shape.back();
-  matrix.view = MatrixView::dense(nullptr, dtype_of(array), batch, rows, cols);
-  matrix.format = "npy";
-  set_data(array, matrix);
-  return matrix;
+  auto* out = reinterpret_cast<std::byte*>(copy.get());
+  const std::int64_t rows = array.n_rows(), row_bytes = array.n_cols() * array.type.size;
+  const std::int64_t block =
+      std::max<std::int64_t>(kCopyBlock / std::max<std::int64_t>(row_bytes, 1), 1);
+  for (std::int64_t first = 0; first < rows && row_bytes > 0; first += block) {
+    array.read_rows(first, std::min(block, rows - first), out + first * row_bytes);
+  }
+  return copy;
 }
 
-OpenMatrix points_of_idx(std::shared_ptr<const MappedFile> file) {
+/// (batch, rows, cols), where it lies if a view can say so.
+OpenMatrix matrix_of(const Array& array, std::int64_t batch, std::int64_t rows, std::int64_t cols) {
   OpenMatrix matrix;
-  matrix.format = is_gzip(file->bytes()) ? "idx.gz" : "idx";
-  const IdxArray array = open_idx(std::move(file));
-  std::int64_t cols = 1;
-  for (std::size_t i = 1; i < array.shape.size(); ++i) cols *= array.shape[i];
-  matrix.view = MatrixView::dense(array.data, DType::uint8, array.shape[0], cols);
+  matrix.view = MatrixView::dense(array.data, point_type(array), batch, rows, cols);
+  matrix.format = array.format;
   matrix.owner = array.owner;
+  const std::size_t axes = array.shape.size();
+  if (!array.is_viewable()) {
+    matrix.owner = copy_of(array);
+    matrix.view.data = matrix.owner.get();
+  } else if (axes > 1) {
+    matrix.view.row_stride = array.strides[axes - 2] / array.type.size;
+    matrix.view.batch_stride = axes > 2 ? array.strides[0] / array.type.size : 0;
+  }
   return matrix;
-}
-
-template <typename T>
-void append(const NpyArray& array, std::vector<std::int64_t>& values) {
-  for (std::int64_t i = 0; i < array.n_elements(); ++i) {
-    T value;
-    std::memcpy(&value, array.data + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
-    if constexpr (std::is_same_v<T, std::uint64_t>) {
-      if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) {
-        bad_file(array.file->path(),
-                 "has " + std::to_string(value) + " at " + std::to_string(i) + ", beyond 63 bits");
-      }
-    }
-    values.push_back(static_cast<std::int64_t>(value));
-  }
-}
-
-std::vector<std::int64_t> integers_of_npy(const NpyArray& array) {
-  std::vector<std::int64_t> values;
-  values.reserve(static_cast<std::size_t>(array.n_elements()));
-  const bool is_signed = array.kind == 'i';
-  switch (array.item_size) {
-    case 1:
-      is_signed ? append<std::int8_t>(array, values) : append<std::uint8_t>(array, values);
-      break;
-    case 2:
-      is_signed ? append<std::int16_t>(array, values) : append<std::uint16_t>(array, values);
-      break;
-    case 4:
-      is_signed ? append<std::int32_t>(array, values) : append<std::uint32_t>(array, values);
-      break;
-    default:
-      is_signed ? append<std::int64_t>(array, values) : append<std::uint64_t>(array, values);
-  }
-  return values;
 }
 
 }  // namespace
 
-OpenMatrix open_points(const std::string& path) {
-  auto file = std::make_shared<const MappedFile>(path);
-  const auto bytes = file->bytes();
-  if (!is_npy(bytes) && !is_gzip(bytes) && !is_idx(bytes)) unknown_format(*file);
-  OpenMatrix matrix =
-      is_npy(bytes) ? points_of_npy(std::move(file)) : points_of_idx(std::move(file));
-  const MatrixView& view = matrix.view;
-  if (view.batch == 0 || view.rows == 0 || view.cols == 0) {
-    bad_file(path, "has no points: " + std::to_string(view.rows) + " rows of " +
-                       std::to_string(view.cols) + " features, batch " +
-                       std::to_string(view.batch));
+OpenMatrix open_points(const std::string& path, const FileOptions& options) {
+  const Array array = with_flat_features(open_array(path, options));
+  const auto& shape = array.shape;
+  if (shape.size() > 3) {
+    bad_file(path, "has shape " + shape_text(shape) + "; expected (n, d) or (b, n, d)");
   }
-  return matrix;
+  const std::int64_t batch = shape.size() == 3 ? shape[0] : 1;
+  const std::int64_t rows = shape.size() == 3 ? shape[1] : shape[0];
+  const std::int64_t cols = array.n_cols();
+  if (batch == 0 || rows == 0 || cols == 0) {
+    bad_file(path, "has no points: " + std::to_string(rows) + " rows of " + std::to_string(cols) +
+                       " features, batch " + std::to_string(batch));
+  }
+  return matrix_of(array, batch, rows, cols);
 }
 
 OpenMatrix open_weights(const std::string& path) {
-  const NpyArray array = open_npy(std::make_shared<const MappedFile>(path));
+  const Array array = open_array(path);
   const auto& shape = array.shape;
-  if (array.kind != 'f' || array.item_size < 4 || shape.size() > 2) {
-    bad_file(path, std::string("has dtype '") + array.kind + std::to_string(array.item_size) +
-                       "' and shape " + shape_text(shape) +
-                       "; weights are (n,) or (batch, n) of f4 or f8");
+  if (array.type.kind != 'f' || array.type.size < 4 || shape.size() > 2) {
+    bad_file(path, "has dtype " + name_of(array.type) + " and shape " + shape_text(shape) +
+                       "; weights are (n,) or (batch, n) of float32 or float64");
   }
-  OpenMatrix matrix;
-  matrix.format = "npy";
-  matrix.view =
-      MatrixView::dense(nullptr, dtype_of(array), shape.size() == 2 ? shape[0] : 1, shape.back());
-  set_data(array, matrix);
+  if (shape.size() == 2) return matrix_of(array, 1, shape[0], shape[1]);
+  OpenMatrix matrix = matrix_of(array, 1, shape[0], 1);  // a column, to be seen as a row
+  matrix.view = MatrixView::dense(matrix.view.data, matrix.view.dtype, 1, shape[0]);
   return matrix;
 }
 
 std::vector<std::int64_t> read_integers(const std::string& path) {
-  auto file = std::make_shared<const MappedFile>(path);
-  const auto bytes = file->bytes();
-  if (is_npy(bytes)) {
-    const NpyArray array = open_npy(std::move(file));
-    if (array.kind == 'f' || array.shape.size() != 1) {
-      bad_file(path, std::string("has dtype '") + array.kind + std::to_string(array.item_size) +
-                         "' and shape " + shape_text(array.shape) + "; expected (n,) integers");
-    }
-    return integers_of_npy(array);
+  const Array array = open_array(path);
+  const bool is_column = array.shape.size() == 2 && array.shape[1] == 1;  // .ivecs of d = 1
+  const bool is_integer = array.type.kind == 'i' || array.type.kind == 'u';
+  if (!is_integer || (array.shape.size() != 1 && !is_column)) {
+    bad_file(path, "has dtype " + name_of(array.type) + " and shape " + shape_text(array.shape) +
+                       "; expected (n,) integers");
   }
-  if (!is_gzip(bytes) && !is_idx(bytes)) unknown_format(*file);
-  const IdxArray array = open_idx(std::move(file));
-  if (array.shape.size() != 1) {
-    bad_file(path, "has shape " + shape_text(array.shape) + "; expected (n,) labels");
+  const std::int64_t count = array.n_rows();
+  std::vector<std::byte> bytes(static_cast<std::size_t>(count * array.type.size));
+  array.read_rows(0, count, bytes.data());
+  std::vector<std::int64_t> values(static_cast<std::size_t>(count));
+  const std::int64_t done = convert_elements(
+      bytes.data(), reinterpret_cast<std::byte*>(values.data()), count, {array.type, {'i', 8}});
+  if (done < count) {
+    bad_file(path, "has " + element_text(bytes.data() + done * array.type.size, array.type) +
+                       " at " + std::to_string(done) + ", beyond 63 bits");
   }
-  return {array.data, array.data + array.shape[0]};
+  return values;
 }
 
 }  // namespace warpmeans::io

@@ -11,6 +11,7 @@
 #include <warpmeans/matrix_view.h>
 
 #include "io/atomic_file.h"
+#include "io/tensor_file.h"
 
 namespace warpmeans::io {
 
@@ -22,8 +23,8 @@ struct Model {
   std::map<std::string, std::string> metadata;
 };
 
-/// By its name: a .safetensors file has no magic number.
-bool is_safetensors_name(const std::string& path);
+/// Whether these are a model's metadata.
+bool is_model(const std::map<std::string, std::string>& metadata);
 
 /// Throws Error (invalid_data) naming the file.
 Model read_model(const std::string& path);

@@ -249,7 +249,7 @@ class ErrorTest(ProgramTest):
     def test_help_has_examples(self):
         self.run_program("--help", message="Example")
         self.run_program("--version", message="warpmeans ")
-        for command in ("fit", "predict", "evaluate", "info", "bench"):
+        for command in ("fit", "predict", "evaluate", "info", "convert", "bench"):
             self.run_program(command, "--help", message=f"  warpmeans {command}")
 
 

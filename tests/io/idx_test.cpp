@@ -46,13 +46,26 @@ TEST(Idx, ReadsImagesAndLabels) {
   EXPECT_EQ(io::read_integers(write_gzip(folder, labels)), expected);
 }
 
+TEST(Idx, ReadsEveryType) {
+  const test::TemporaryFolder folder;
+  const auto file =
+      folder.write("x", idx({1, 2}, big_endian(0x3F800000) + big_endian(0xC0000000), 13));
+  const io::OpenMatrix points = io::open_points(file);
+  EXPECT_EQ(static_cast<const float*>(points.view.data)[0], 1.0f);
+  EXPECT_EQ(static_cast<const float*>(points.view.data)[1], -2.0f);
+  const auto labels = folder.write("l", idx({2}, big_endian(5) + big_endian(-7), 12));
+  EXPECT_EQ(io::read_integers(labels), (std::vector<std::int64_t>{5, -7}));
+  const auto shorts = folder.write("s", idx({1}, std::string("\xFF\xFE", 2), 11));
+  EXPECT_EQ(io::read_integers(shorts), std::vector<std::int64_t>{-2});
+}
+
 TEST(Idx, RefusesHostileHeadersPlainAndZipped) {
   const test::TemporaryFolder folder;
   const std::uint32_t huge = 0xFFFFFFFF;
   const std::pair<std::string, std::string> cases[] = {
       {idx({2, 3}, "abcde"), "6 bytes; it has 5"},
       {idx({2, 3}, "abcdefg"), "6 bytes; it has "},
-      {idx({2, 3}, "abcdef", 0x0D), "element type 13"},
+      {idx({2, 3}, "abcdef", 0x0A), "element type 10"},
       {idx({huge, huge, huge}, "abc"), "beyond 2^63"},
       {idx({huge, 1000}, "abc"), "4294967295"},
       {idx({0, 3}, ""), "no points"},

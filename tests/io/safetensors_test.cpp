@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "io/open_points.h"
 #include "temporary_folder.h"
 
 namespace warpmeans {
@@ -67,8 +68,9 @@ TEST(Safetensors, RefusesHostileHeaders) {
       {model(good, R"("other":1)"), "'counts'"},
       {model("7"), "lacks"},
       {model(R"({"dtype":"F32","shape":[2,1]})"), "lacks"},
-      {model(R"({"dtype":"F16","shape":[2,1],"data_offsets":[16,20]})"), "'F16'"},
-      {model(R"({"dtype":"I64","shape":[1,1],"data_offsets":[16,24]})"), "F32 or F64"},
+      {model(R"({"dtype":"F16","shape":[2,1],"data_offsets":[16,20]})"), "float16"},
+      {model(R"({"dtype":"F8_E4M3","shape":[2,1],"data_offsets":[16,18]})"), "'F8_E4M3'"},
+      {model(R"({"dtype":"I64","shape":[1,1],"data_offsets":[16,24]})"), "float32 or float64"},
       {model(R"({"dtype":"F32","shape":[-2,-1],"data_offsets":[16,24]})"), "-2"},
       {model(R"({"dtype":"F32","shape":[2.0,1],"data_offsets":[16,24]})"), "2.0"},
       {model(R"({"dtype":"F32","shape":[18446744073709551615,1],"data_offsets":[16,24]})"), "2^63"},
@@ -90,6 +92,31 @@ TEST(Safetensors, RefusesHostileHeaders) {
     const auto path = folder.write("m.safetensors", bytes);
     test::expect_bad_file(path, part, [&] { io::read_model(path); });
   }
+}
+
+TEST(Safetensors, ReadsAnyTensorByName) {
+  const test::TemporaryFolder folder;
+  const auto path = folder.write(
+      "t.safetensors",
+      safetensors(R"({"a":{"dtype":"BF16","shape":[2,1],"data_offsets":[0,4]},)"
+                  R"("b":{"dtype":"F16","shape":[1,2],"data_offsets":[4,8]},)"
+                  R"("n":{"dtype":"F32","shape":[],"data_offsets":[0,4]}})",
+                  bytes_of(std::uint32_t{0x40003F80}) + bytes_of(std::uint32_t{0x40003C00})));
+  io::FileOptions options;
+  const auto open = [&] { return io::open_points(path, options); };
+  test::expect_bad_file(path, "a, b, n", open);
+  options.tensor = "c";
+  test::expect_bad_file(path, "no tensor 'c'", open);
+  options.tensor = "n";
+  test::expect_bad_file(path, "single number", open);
+  options.tensor = "a";
+  EXPECT_EQ(open().view.dtype, DType::bfloat16);
+  EXPECT_EQ(open().view.rows, 2);
+  options.tensor = "b";
+  EXPECT_EQ(open().view.dtype, DType::float16);
+  EXPECT_EQ(static_cast<const std::uint16_t*>(open().view.data)[1], 0x4000);
+  const auto other = folder.write("x.npy", "");
+  test::expect_bad_file(other, "--tensor b", [&] { io::open_points(other, options); });
 }
 
 TEST(Safetensors, EveryTruncationIsAnError) {
