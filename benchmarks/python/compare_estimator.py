@@ -109,7 +109,8 @@ def main():
         head["versions"] |= about["versions"]
         rows.append(row)
         print(line(row), flush=True)
-        result = head | {"dtype": "see rows", "regime": "whole calls, in turns", "rows": rows}
+        result = head | {"threads": args.threads, "dtype": "see rows", "rows": rows}
+        result["regime"] = "whole calls, in turns"
         harness.write_json(args.out, result)
     if not rows:
         sys.exit("nothing was measured")
