@@ -68,8 +68,16 @@ def test_exception_without_attributes_passes(points):
         warpmeans.kmeans(points, 3, callback=fail)
 
 
+@pytest.fixture
+def ctrl_c():
+    """Python's own handler, also where the tests were started with the signal ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("shape", [(300, 4), (6, 300, 4)])
-def test_ctrl_c_ends_the_fit(shape):
+def test_ctrl_c_ends_the_fit(shape, ctrl_c):
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     timer.start()
@@ -81,7 +89,7 @@ def test_ctrl_c_ends_the_fit(shape):
     np.testing.assert_array_equal(result.labels, warpmeans.predict(x, result.centroids))
 
 
-def test_ctrl_c_leaves_a_fitted_estimator():
+def test_ctrl_c_leaves_a_fitted_estimator(ctrl_c):
     X = np.random.default_rng(0).normal(size=(300, 4))
     model = warpmeans.KMeans(5, tol=0, max_iter=10**6, random_state=0)
 
