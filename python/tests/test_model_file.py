@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from model_file import write_model
+
 from warpmeans._files import read_model
 
 

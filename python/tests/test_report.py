@@ -12,8 +12,8 @@ import zlib
 
 import numpy as np
 import pytest
-
 from model_file import write_model
+
 from warpmeans import _survey, report
 from warpmeans._files import read_model
 

@@ -84,7 +84,7 @@ def projection(found: Survey, plane: Plane, tall: bool) -> str:
         title="points in two dimensions",
         height=2 * HEIGHT + 90 if tall else HEIGHT,
     )
-    for (x, y), label in zip(points, found.sample_labels):
+    for (x, y), label in zip(points, found.sample_labels, strict=True):
         axes.circle(x, y, 1.6, f"point {colours[label]}" if colours else "point many")
     largest = max(int(found.sizes.max()), 1)
     for cluster in np.argsort(-found.sizes, kind="stable"):
@@ -111,7 +111,7 @@ def inertia(history: list[float], metric: str) -> str:
         whole=(True, False),
     )
     axes.line(iterations, history)
-    for i, value in zip(iterations, history):
+    for i, value in zip(iterations, history, strict=True):
         if len(history) <= _MARKED_ITERATIONS or i == len(history):
             axes.circle(i, value, 3, "mark", f"iteration {i}: {number(value)}")
     fall = 1 - history[-1] / history[0] if history[0] > 0 else 0.0
@@ -136,7 +136,7 @@ def centroids(found: Survey, model: Model, points: Points, shape: tuple[int, ...
         f'<figure><img src="{png(picture)}" alt="centroid {cluster}" width="{shape[1]}" '
         f'height="{shape[0]}"><figcaption>{cluster}<small>{found.sizes[cluster]:,}</small>'
         "</figcaption></figure>"
-        for cluster, picture in zip(order, pixels)
+        for cluster, picture in zip(order, pixels, strict=True)
     )
     k = len(found.sizes)
     shown = f"The {len(order)} largest of {k:,} clusters. " if len(order) < k else ""

@@ -172,14 +172,14 @@ def _pairwise(a: np.ndarray, b: np.ndarray, metric: str) -> np.ndarray:
 def _count_pairs(pairs: dict[tuple[int, int], int], labels: np.ndarray, truth: np.ndarray) -> None:
     both = np.stack([labels.astype(np.int64), truth.astype(np.int64)], axis=1)
     found, counts = np.unique(both, axis=0, return_counts=True)
-    for (label, true), count in zip(found.tolist(), counts.tolist()):
+    for (label, true), count in zip(found.tolist(), counts.tolist(), strict=True):
         pairs[label, true] = pairs.get((label, true), 0) + count
 
 
 def agreement(pairs: dict[tuple[int, int], int], k: int) -> Agreement:
     """Purity, normalised mutual information (arithmetic mean) and adjusted Rand index from how
     often each (label, class) occurs: the definitions of ``warpmeans evaluate --truth``."""
-    labels, classes = (np.array(column) for column in zip(*pairs))
+    labels, classes = (np.array(column) for column in zip(*pairs, strict=True))
     cells = np.array(list(pairs.values()), np.float64)
     class_of = np.unique(classes, return_inverse=True)[1]
     label_counts = np.bincount(labels, cells, minlength=k)

@@ -55,7 +55,7 @@ class Axes:
     def _name_axes(self, labels: tuple[str, str]) -> None:
         across, along = (
             label + (f", ×10{superscript(power)}" if (power := common_power(*limits)) else "")
-            for label, limits in zip(labels, (self.x, self.y))
+            for label, limits in zip(labels, (self.x, self.y), strict=True)
         )
         middle = (TOP + self.height - BOTTOM) / 2
         turned = f' transform="rotate(-90 15 {middle})"'
@@ -90,7 +90,7 @@ class Axes:
         )
 
     def line(self, xs: Sequence[float], ys: Sequence[float]) -> None:
-        points = " ".join(f"{self.at_x(x)},{self.at_y(y)}" for x, y in zip(xs, ys))
+        points = " ".join(f"{self.at_x(x)},{self.at_y(y)}" for x, y in zip(xs, ys, strict=True))
         self.marks.append(f'<polyline class="line" points="{points}"/>')
 
     def level(self, y: float) -> None:
