@@ -144,12 +144,7 @@ void add_evaluate_command(CLI::App& app, int& exit_code) {
   CLI::App* command = app.add_subcommand("evaluate", "Measure a clustering");
   auto arguments = std::make_shared<EvaluateArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
-  command
-      ->add_option("DATA", arguments->data,
-                   "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
-                   "(*-ubyte, also .gz) or raw")
-      ->required();
-  arguments->input.add_options(*command);
+  arguments->input.add_points(*command, arguments->data);
   command->add_option("--truth", arguments->truth,
                       "Known classes (.npy integers or IDX labels): adds purity, NMI and ARI");
   CLI::Option* silhouette =

@@ -168,12 +168,7 @@ int run_fit(const FitArguments& arguments) {
 
 void add_options(CLI::App& command, FitArguments& arguments) {
   KMeansOptions& options = arguments.options;
-  command
-      .add_option("DATA", arguments.data,
-                  "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
-                  "(*-ubyte, also .gz) or raw")
-      ->required();
-  arguments.input.add_options(command);
+  arguments.input.add_points(command, arguments.data);
   command.add_option("-k", options.n_clusters, "Number of clusters")->required()->default_str("");
   command.add_option("--metric", arguments.metric, "euclidean, cosine or inner_product");
   command.add_option("--init", arguments.init,

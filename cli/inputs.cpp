@@ -21,6 +21,15 @@ void InputArguments::add_options(CLI::App& command) {
       ->type_name("N,D,TYPE");
 }
 
+void InputArguments::add_points(CLI::App& command, std::string& data) {
+  command
+      .add_option("DATA", data,
+                  "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
+                  "(*-ubyte, also .gz) or raw")
+      ->required();
+  add_options(command);
+}
+
 io::FileOptions InputArguments::options() const {
   io::FileOptions options;
   options.tensor = tensor;

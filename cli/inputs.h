@@ -15,6 +15,8 @@ struct InputArguments {
   std::string tensor, raw;
 
   void add_options(CLI::App& command);
+  /// The same after a file of points as the argument DATA.
+  void add_points(CLI::App& command, std::string& data);
   io::FileOptions options() const;
 };
 

@@ -56,12 +56,7 @@ void add_predict_command(CLI::App& app, int& exit_code) {
       app.add_subcommand("predict", "Label points with a model's nearest centroids");
   auto arguments = std::make_shared<PredictArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
-  command
-      ->add_option("DATA", arguments->data,
-                   "Points: .npy, .fvecs, .bvecs, .fbin, .u8bin, .i8bin, .safetensors, IDX "
-                   "(*-ubyte, also .gz) or raw")
-      ->required();
-  arguments->input.add_options(*command);
+  arguments->input.add_points(*command, arguments->data);
   command->add_option("--labels", arguments->labels, "Write the labels, int32: OUT.npy");
   command->add_option("--distances", arguments->distances,
                       "Write the distances, float64: squared Euclidean, 1 - cosine or the negative "

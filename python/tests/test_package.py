@@ -47,7 +47,7 @@ def test_the_program_comes_along():
 
 def test_extension_needs_only_the_system():
     if not sys.platform.startswith("linux"):
-        pytest.skip("ldd")
+        pytest.skip("ldd is a Linux program")
     core = importlib.util.find_spec("warpmeans._core").origin
     for binary in (core, PACKAGE / "_bin" / "warpmeans"):
         for line in run("ldd", binary).splitlines():
