@@ -54,6 +54,13 @@ on the same threads.
 
 """
 
+CONVERGE = """\
+## Whole fits from given centroids, until tol 10⁻⁴ stops them
+
+The same start on both sides; whole calls. Inertia: ours against scikit-learn's.
+
+"""
+
 INIT = """\
 ## Initial centroids, and whole default fits
 
@@ -105,10 +112,11 @@ def load(folder):
             )
             if key not in newest or newest[key]["run"]["date"] < head["date"]:
                 newest[key] = {**row, "run": head}
-    rows = {what: [] for what in ("fit", "init", "small", "settle", "python")}
+    rows = {what: [] for what in ("fit", "converge", "init", "small", "settle", "python")}
     for (what, _), row in newest.items():
         rows.setdefault(what, []).append(row)
     rows["fit"].sort(key=lambda row: row["id"])
+    rows["converge"].sort(key=lambda row: row["id"])
     rows["init"].sort(key=lambda row: row["k"])
     return rows
 
@@ -186,6 +194,24 @@ def checked(rows):
         first, last = row["iterations"]
         lines.append([label(row), f"{first}, {last}", "<br>".join(cells) or "–"])
     return SAME + table(["n × d, k", "after iterations", "inertia, equal labels"], lines)
+
+
+def converging(rows):
+    head = ["n × d, k", "Warpmeans, s", "iterations", "scikit-learn, s", "iterations", "ratio"]
+    head += ["bar", "inertia"]
+    lines = []
+    for row in rows:
+        cells = [label(row)]
+        for name in ("warpmeans", "sklearn"):
+            found = row["competitors"].get(name)
+            cells += (
+                [number(found["seconds"]["median"]), str(found["n_iter"])] if found else 2 * "–"
+            )
+        cells += [f"**{row['ratio']:.2f}×**" if "ratio" in row else "–"]
+        cells += [f"≥ {row['bar_converge']:g}×"]
+        cells += [f"{row['inertia_relative']:+.1e}" if "ratio" in row else "–"]
+        lines.append(cells)
+    return CONVERGE + table(head, lines)
 
 
 def roofline(rows):
@@ -377,6 +403,7 @@ def main():
     rows = load(args.results)
     sections = [
         ("fit", iterations),
+        ("converge", converging),
         ("fit", checked),
         ("fit", roofline),
         ("init", initialisation),

@@ -2,7 +2,8 @@
 """Warpmeans beside its peers: one run, one machine, the same data, initial centroids, iterations
 and threads, float32. benchmarks/README.md says how to prepare and how to read the results.
 
-    compare.py                         the eight shapes, an iteration each
+    compare.py                         the shapes of shapes.json, an iteration each
+    compare.py --what converge         whole fits on them, from given centroids to tol
     compare.py --what init             greedy k-means++ and whole default fits on Fashion-MNIST
     compare.py --what small            small problems and a batch of tiny ones
     compare.py --what settle           the update's cost as labels settle
@@ -12,6 +13,7 @@ import argparse
 from pathlib import Path
 
 import adapters
+import measure_converge
 import measure_fit
 import measure_init
 import measure_small
@@ -19,6 +21,7 @@ import measure_small
 BENCHMARKS = Path(__file__).resolve().parent.parent
 MODES = {
     "fit": measure_fit.measure,
+    "converge": measure_converge.measure,
     "init": measure_init.measure,
     "small": measure_small.measure,
     "settle": measure_small.measure,
@@ -33,7 +36,11 @@ def parse():
     add("--what", choices=MODES, default="fit")
     add("--threads", type=int, default=2)
     add(
-        "--only", type=int, nargs="+", metavar="I", help="ids of shapes (fit) or values of k (init)"
+        "--only",
+        type=int,
+        nargs="+",
+        metavar="I",
+        help="ids of shapes (fit, converge) or values of k (init)",
     )
     add("--competitors", nargs="+", choices=adapters.NAMES, default=adapters.NAMES)
     add("--repeats", type=int, default=20, help="rounds of a shape at most (fit; default 20)")
@@ -53,6 +60,7 @@ def parse():
         "--iterations", type=int, help="iterations between the two fits (fit; default: shapes.json)"
     )
     add("--seeds", type=int, default=5, help="default fits of each k (init; default 5)")
+    add("--fits", type=int, default=3, help="fits of a shape (converge; default 3)")
     add("--runner", type=Path, default=BENCHMARKS.parent / "build" / "warpmeans_runner")
     add("--cache", type=Path, default=BENCHMARKS / ".cache", help="folder for the data")
     add("--fashion-mnist", type=Path, default="/usr/share/datasets/fashion-mnist", metavar="FOLDER")

@@ -125,7 +125,7 @@ def row_of(shape, samples, workers, peaks, points, args):
 
 def own(answers, shape, peaks):
     """What the library itself reports of its iterations, and the roofline."""
-    history = [h for answer in answers for h in answer["history"][1:]]
+    history = [h for answer in answers for h in answer["history"][shape["iterations"][0] :]]
 
     def median(key):
         return statistics.median(h[key] for h in history)

@@ -133,6 +133,7 @@ class Runner {
     if (op == "load") return load(command);
     if (op == "peak") return {{"gflops", warpmeans::benchmarks::fma_peak_gflops(threads_)}};
     if (op == "fit") return fit(given(command.at("n_iter")), command);
+    if (op == "converge") return fit(converging(command), command);
     if (op == "repeat") return repeat(given(command.at("n_iter")), command.at("times"));
     if (op == "default_fit") return fit(defaults(command), command);
     if (op == "seeding") return fit(seeding(command), command);
@@ -155,6 +156,13 @@ class Runner {
     options.max_iter = n_iter;
     options.fixed_iterations = true;
     options.tol = 0;
+    return options;
+  }
+
+  warpmeans::KMeansOptions converging(const json& command) const {
+    auto options = given(command.at("max_iter"));
+    options.fixed_iterations = false;
+    options.tol = command.at("tol");
     return options;
   }
 

@@ -40,6 +40,8 @@ def answer(adapter, command):
         return {
             "fits": [strip(adapter.fit(command["n_iter"]), out) for _ in range(command["times"])]
         }
+    if op == "converge":
+        return strip(adapter.converge(command["tol"], command["max_iter"]), out)
     if op == "repeat":
         return {"seconds": adapter.repeat(command["n_iter"], command["times"])}
     if op == "default_fit":

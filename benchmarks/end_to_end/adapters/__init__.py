@@ -39,6 +39,10 @@ class Adapter:
         """A whole fit of n_iter iterations: dict(seconds, n_iter_done, centroids)."""
         raise NotImplementedError
 
+    def converge(self, tol, max_iter):
+        """A whole fit from the given centroids until it converges: as `fit`."""
+        raise NotImplementedError
+
     def default_fit(self, k, seed):
         """The competitor's own defaults, initial centroids included: as `fit`."""
         raise NotImplementedError

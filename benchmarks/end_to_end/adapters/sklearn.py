@@ -25,6 +25,12 @@ class Adapter(adapters.Adapter):
         )
         return outcome(*adapters.timed(lambda: model.fit(self.points)))
 
+    def converge(self, tol, max_iter):
+        model = self.estimator(
+            len(self.init), init=self.init, n_init=1, max_iter=max_iter, tol=tol, algorithm="lloyd"
+        )
+        return outcome(*adapters.timed(lambda: model.fit(self.points)))
+
     def default_fit(self, k, seed):
         model = self.estimator(k, random_state=seed)
         return outcome(*adapters.timed(lambda: model.fit(self.points)))

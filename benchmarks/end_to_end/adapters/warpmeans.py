@@ -54,6 +54,9 @@ class Adapter(adapters.Adapter):
     def fit(self, n_iter):
         return self.fitted(op="fit", n_iter=n_iter)
 
+    def converge(self, tol, max_iter):
+        return self.fitted(op="converge", tol=tol, max_iter=max_iter)
+
     def default_fit(self, k, seed):
         return self.fitted(op="default_fit", k=k, seed=seed)
 
