@@ -9,7 +9,7 @@
 #include "backend.h"
 #include "init/init.h"
 #include "lloyd.h"
-#include "stream/chunk_source.h"
+#include "stream/point_input.h"
 #include "validate.h"
 
 namespace warpmeans {
@@ -46,13 +46,14 @@ class ProgressReporter {
 /// One fit() call: what its batch items share.
 class Fit {
  public:
-  Fit(const MatrixView& points, const KMeansOptions& options, const Execution& execution)
-      : points_(points),
+  Fit(const PointInput& input, const KMeansOptions& options, const Execution& execution)
+      : input_(input),
+        points_(input.view),
         options_(options),
         execution_(execution),
-        backend_(choose_backend(points, execution)),
-        weights_(load_weights("fit", options.weights, points)),
-        plan_(backend_.plan(fit_problem(points, options), execution)),
+        backend_(choose_backend(input, execution)),
+        weights_(load_weights("fit", options.weights, points_)),
+        plan_(backend_.plan(fit_problem(input, options), execution)),
         progress_(options) {}
 
   KMeansResult run() {
@@ -114,20 +115,20 @@ class Fit {
     Execution on_cpu = execution_;
     on_cpu.device = {DeviceKind::cpu, 0};
     on_cpu.kernel.clear();
-    Problem single = fit_problem(points_, options_);
+    Problem single = fit_problem(input_, options_);
     single.batch = 1;
     single.precision = Precision::exact;  // seeding is exact whatever assigns
     const Plan plan = cpu_backend().plan(single, on_cpu);
     std::vector<std::int64_t> rows;
     cpu_backend().for_each_group(plan, on_cpu, [&](Run& run, Items items) {
-      const MemorySource source(points_.item(b), plan.chunk_rows);
-      prepare_items(run, source, items, {weights_of(b), 0});
-      rows = initial_rows(run, source, cpu_backend(), plan, on_cpu, b, attempt);
+      const auto source = input_.open({b, 1}, plan);
+      prepare_items(run, *source, items, {weights_of(b), 0});
+      rows = initial_rows(run, *source, cpu_backend(), plan, on_cpu, b, attempt);
     });
     return rows;
   }
 
-  void init_centroids(Run& run, const MemorySource& source, Items items, int attempt) {
+  void init_centroids(Run& run, const ChunkSource& source, Items items, int attempt) {
     const bool normalize = options_.metric == Metric::cosine;
     if (options_.init == Init::given) {
       const MatrixView& given = options_.init_centroids;
@@ -154,12 +155,12 @@ class Fit {
   void fit_items(Run& run, Items items) {
     auto start = Clock::now();
     const auto first = static_cast<std::size_t>(items.first);
-    const MemorySource source(points_.items(items.first, items.count), plan_.chunk_rows);
+    const auto source = input_.open(items, plan_);
     const bool shared = static_cast<std::int64_t>(weights_.size()) == points_.rows;
-    prepare_items(run, source, items, {weights_of(items.first), shared ? 0 : points_.rows});
+    prepare_items(run, *source, items, {weights_of(items.first), shared ? 0 : points_.rows});
     for (int attempt = 0; attempt < options_.n_init; ++attempt) {
       if (attempt > 0 && progress_.stopped()) break;
-      init_centroids(run, source, items, attempt);
+      init_centroids(run, *source, items, attempt);
       seconds_init_[first] += seconds_since(start);
       start = Clock::now();
       const auto report = [&](int t) {
@@ -170,7 +171,7 @@ class Fit {
         }
         return go_on;
       };
-      iterate(run, source, progress_.stopped() ? 0 : options_.max_iter,
+      iterate(run, *source, progress_.stopped() ? 0 : options_.max_iter,
               options_.callback ? AfterIteration(report) : AfterIteration());
       for (std::int64_t i = 0; i < items.count; ++i) keep(run, items.first, i, attempt == 0);
       if (items.first == 0) result_.kernel = run.kernel();
@@ -200,7 +201,8 @@ class Fit {
     result_.history[b] = std::move(outcome.history);
   }
 
-  const MatrixView& points_;
+  const PointInput& input_;
+  const MatrixView& points_;  // their shape
   const KMeansOptions& options_;
   const Execution& execution_;
   const Backend& backend_;
@@ -215,8 +217,15 @@ class Fit {
 
 KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
                  const Execution& execution) {
-  validate_fit(points, options);
-  return Fit(points, options, execution).run();
+  const PointInput input(points);
+  validate_fit(input, options);
+  return Fit(input, options, execution).run();
+}
+
+KMeansResult fit(PointSource& points, const KMeansOptions& options, const Execution& execution) {
+  const PointInput input(points);
+  validate_fit(input, options);
+  return Fit(input, options, execution).run();
 }
 
 }  // namespace warpmeans

@@ -9,58 +9,136 @@
 
 #include "backend.h"
 #include "lloyd.h"
-#include "stream/chunk_source.h"
+#include "stream/point_input.h"
 #include "validate.h"
 
 namespace warpmeans {
 namespace {
 
-Problem problem_of(const MatrixView& points, std::int64_t n_clusters, Metric metric) {
+Problem problem_of(const PointInput& input, std::int64_t n_clusters, Metric metric) {
   KMeansOptions options;
   options.n_clusters = n_clusters;
   options.metric = metric;
   options.empty_clusters = EmptyClusters::keep;
   options.tol = 0;
   options.max_iter = 1;
-  return fit_problem(points, options);
+  return fit_problem(input, options);
 }
 
-/// Calls body(run, source, items) with labels of all points of those items assigned.
-template <class Body>
-void with_assigned(const char* who, const MatrixView& points, const MatrixView& centroids,
-                   Metric metric, const Execution& execution, Body&& body) {
-  validate_points(who, points);
-  validate_centroids(who, "centroids", centroids, points);
-  const Backend& backend = choose_backend(points, execution);
-  const Plan plan = backend.plan(problem_of(points, centroids.rows, metric), execution);
+/// Two passes, for the statistics and for this: labels are assigned, and body(run, item, chunk) is
+/// called with the run's items one by one. end(run, items) follows.
+template <class Body, class End>
+void with_assigned(const char* who, const PointInput& input, const MatrixView& centroids,
+                   Metric metric, const Execution& execution, Body&& body, End&& end) {
+  validate_points(who, input);
+  validate_centroids(who, "centroids", centroids, input.view);
+  const Backend& backend = choose_backend(input, execution);
+  const Plan plan = backend.plan(problem_of(input, centroids.rows, metric), execution);
   with_memory_errors(who, plan.workspace_bytes, [&] {
     backend.for_each_group(plan, execution, [&](Run& run, Items items) {
-      const MemorySource source(points.items(items.first, items.count), plan.chunk_rows);
-      prepare_items(run, source, items, {});
+      const auto source = input.open(items, plan);
+      prepare_items(run, *source, items, {});
       run.set_centroids(centroids.batch > 1 ? centroids.items(items.first, items.count) : centroids,
                         false);
       run.begin_iteration(true);
-      source.for_each([&](const Chunk& chunk) { run.assign(chunk); });
-      body(run, source, items);
+      source->for_each([&](const Chunk& chunk) {
+        run.assign(chunk);
+        for (std::int64_t item = 0; item < items.count; ++item) body(run, items, item, chunk);
+      });
+      end(run, items);
     });
   });
 }
 
-void assign_as(const char* who, const MatrixView& points, const MatrixView& centroids,
-               Metric metric, const AssignOutputs& outputs, const Execution& execution) {
-  with_assigned(who, points, centroids, metric, execution,
-                [&](Run& run, const ChunkSource& source, Items items) {
-                  const auto n = static_cast<std::size_t>(points.rows);
-                  for (std::int64_t i = 0; i < items.count; ++i) {
-                    const std::size_t first = static_cast<std::size_t>(items.first + i) * n;
-                    run.collect(i, {outputs.labels.subspan(first, n), nullptr, {}});
-                    if (outputs.distances.empty()) continue;
-                    double* distances = outputs.distances.data() + first;
-                    source.for_each([&](const Chunk& chunk) {
-                      run.distances(i, chunk, false, distances + chunk.first_row);
-                    });
-                  }
-                });
+void assign_as(const char* who, const PointInput& input, const MatrixView& centroids, Metric metric,
+               const AssignOutputs& outputs, const Execution& execution) {
+  const std::int64_t n = input.view.rows;
+  with_assigned(
+      who, input, centroids, metric, execution,
+      [&](Run& run, Items items, std::int64_t item, const Chunk& chunk) {
+        if (outputs.distances.empty()) return;
+        run.distances(item, chunk, false,
+                      outputs.distances.data() + (items.first + item) * n + chunk.first_row);
+      },
+      [&](Run& run, Items items) {
+        for (std::int64_t item = 0; item < items.count; ++item) {
+          const auto first = static_cast<std::size_t>((items.first + item) * n);
+          run.collect(item,
+                      {outputs.labels.subspan(first, static_cast<std::size_t>(n)), nullptr, {}});
+        }
+      });
+}
+
+Prediction predict_input(const PointInput& input, const MatrixView& centroids, Metric metric,
+                         bool want_distances, const MatrixView& weights,
+                         const Execution& execution) {
+  validate_points("predict", input);
+  const MatrixView& points = input.view;
+  const std::vector<double> all_weights = load_weights("predict", weights, points);
+  const auto n = static_cast<std::size_t>(points.rows);
+  const auto size = static_cast<std::size_t>(points.batch) * n;
+  Prediction prediction;
+  with_memory_errors("predict", static_cast<std::int64_t>(size) * 12, [&] {
+    prediction.labels.resize(size);
+    prediction.distances.resize(size);
+  });
+  assign_as("predict", input, centroids, metric, {prediction.labels, prediction.distances},
+            execution);
+  for (std::int64_t b = 0; b < points.batch; ++b) {
+    // The blocks of 1024 rows that fit() sums its inertia in, so that both give the same bits.
+    const double* w = weights_of_item(all_weights, points, b);
+    const double* distances = prediction.distances.data() + static_cast<std::size_t>(b) * n;
+    double total = 0;
+    for (std::size_t first = 0; first < n; first += 1024) {
+      double sum = 0;
+      for (std::size_t i = first; i < std::min(n, first + 1024); ++i) {
+        sum += (w ? w[i] : 1.0) * distances[i];
+      }
+      total += sum;
+    }
+    prediction.inertia.push_back(total);
+  }
+  if (!want_distances) prediction.distances.clear();
+  return prediction;
+}
+
+Matrix transform_input(const PointInput& input, const MatrixView& centroids, Metric metric,
+                       const Execution& execution) {
+  validate_points("transform", input);
+  const MatrixView& points = input.view;
+  validate_centroids("transform", "centroids", centroids, points);
+  const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
+  const std::int64_t k = centroids.rows;
+  const std::int64_t bytes =
+      points.batch * points.rows * k * static_cast<std::int64_t>(size_of(dtype));
+  Matrix out = with_memory_errors("transform", bytes,
+                                  [&] { return Matrix(dtype, points.batch, points.rows, k); });
+  const auto write = [&](std::int64_t at, std::span<const double> distances) {
+    for (std::size_t q = 0; q < distances.size(); ++q) {
+      const double v = metric == Metric::euclidean ? std::sqrt(distances[q]) : distances[q];
+      if (dtype == DType::float64) {
+        static_cast<double*>(out.data())[at + static_cast<std::int64_t>(q)] = v;
+      } else {
+        static_cast<float*>(out.data())[at + static_cast<std::int64_t>(q)] = static_cast<float>(v);
+      }
+    }
+  };
+  // Through a buffer of few rows, since the result may be float32.
+  const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
+  with_assigned(
+      "transform", input, centroids, metric, execution,
+      [&](Run& run, Items items, std::int64_t item, const Chunk& chunk) {
+        std::vector<double> buffer(static_cast<std::size_t>(rows * k));
+        for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
+          const std::int64_t count = std::min(rows, chunk.points.rows - i);
+          const std::int64_t first = chunk.first_row + i;
+          run.distances(item, {chunk.points.row_range(i, count), first}, true, buffer.data());
+          write(((items.first + item) * points.rows + first) * k,
+                std::span(buffer).first(static_cast<std::size_t>(count * k)));
+        }
+      },
+      [](Run&, Items) {});
+  return out;
 }
 
 }  // namespace
@@ -82,75 +160,22 @@ void assign(const MatrixView& points, const MatrixView& centroids, Metric metric
 
 Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric metric,
                    bool want_distances, const MatrixView& weights, const Execution& execution) {
-  validate_points("predict", points);
-  const std::vector<double> all_weights = load_weights("predict", weights, points);
-  const auto n = static_cast<std::size_t>(points.rows);
-  const auto size = static_cast<std::size_t>(points.batch) * n;
-  Prediction prediction;
-  with_memory_errors("predict", static_cast<std::int64_t>(size) * 12, [&] {
-    prediction.labels.resize(size);
-    prediction.distances.resize(size);
-  });
-  assign_as("predict", points, centroids, metric, {prediction.labels, prediction.distances},
-            execution);
-  for (std::int64_t b = 0; b < points.batch; ++b) {
-    // The blocks of 1024 rows that fit() sums its inertia in, so that both give the same bits.
-    const double* w = weights_of_item(all_weights, points, b);
-    const double* distances = prediction.distances.data() + static_cast<std::size_t>(b) * n;
-    double total = 0;
-    for (std::size_t first = 0; first < n; first += 1024) {
-      double sum = 0;
-      for (std::size_t i = first; i < std::min(n, first + 1024); ++i) {
-        sum += (w ? w[i] : 1.0) * distances[i];
-      }
-      total += sum;
-    }
-    prediction.inertia.push_back(total);
-  }
-  if (!want_distances) prediction.distances.clear();
-  return prediction;
+  return predict_input(points, centroids, metric, want_distances, weights, execution);
+}
+
+Prediction predict(PointSource& points, const MatrixView& centroids, Metric metric,
+                   bool want_distances, const MatrixView& weights, const Execution& execution) {
+  return predict_input(points, centroids, metric, want_distances, weights, execution);
 }
 
 Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric metric,
                  const Execution& execution) {
-  validate_points("transform", points);
-  validate_centroids("transform", "centroids", centroids, points);
-  const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
-  const std::int64_t k = centroids.rows;
-  const std::int64_t bytes =
-      points.batch * points.rows * k * static_cast<std::int64_t>(size_of(dtype));
-  Matrix out = with_memory_errors("transform", bytes,
-                                  [&] { return Matrix(dtype, points.batch, points.rows, k); });
-  // Through a buffer of few rows, since the result may be float32.
-  const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
-  const auto write = [&](std::int64_t at, std::span<const double> distances) {
-    for (std::size_t q = 0; q < distances.size(); ++q) {
-      const double v = metric == Metric::euclidean ? std::sqrt(distances[q]) : distances[q];
-      if (dtype == DType::float64) {
-        static_cast<double*>(out.data())[at + static_cast<std::int64_t>(q)] = v;
-      } else {
-        static_cast<float*>(out.data())[at + static_cast<std::int64_t>(q)] = static_cast<float>(v);
-      }
-    }
-  };
-  with_assigned(
-      "transform", points, centroids, metric, execution,
-      [&](Run& run, const ChunkSource& source, Items items) {
-        std::vector<double> buffer(static_cast<std::size_t>(rows * k));
-        const auto write_rows = [&](std::int64_t item, const Chunk& chunk) {
-          for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
-            const std::int64_t count = std::min(rows, chunk.points.rows - i);
-            const std::int64_t first = chunk.first_row + i;
-            run.distances(item, {chunk.points.row_range(i, count), first}, true, buffer.data());
-            write(((items.first + item) * points.rows + first) * k,
-                  std::span(buffer).first(static_cast<std::size_t>(count * k)));
-          }
-        };
-        for (std::int64_t item = 0; item < items.count; ++item) {
-          source.for_each([&](const Chunk& chunk) { write_rows(item, chunk); });
-        }
-      });
-  return out;
+  return transform_input(points, centroids, metric, execution);
+}
+
+Matrix transform(PointSource& points, const MatrixView& centroids, Metric metric,
+                 const Execution& execution) {
+  return transform_input(points, centroids, metric, execution);
 }
 
 UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
@@ -185,16 +210,16 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
   const MatrixView old = inputs.old_centroids.data ? inputs.old_centroids : zeros.view();
   with_memory_errors("update", plan.workspace_bytes, [&] {
     backend.for_each_group(plan, execution, [&](Run& run, Items items) {
-      const MemorySource source(points.items(items.first, items.count), plan.chunk_rows);
+      const auto source = PointInput(points).open(items, plan);
       const bool shared = static_cast<std::int64_t>(weights.size()) == points.rows;
-      prepare_items(run, source, items,
+      prepare_items(run, *source, items,
                     {weights_of_item(weights, points, items.first), shared ? 0 : points.rows});
       run.set_centroids(old.batch > 1 ? old.items(items.first, items.count) : old, false);
-      source.for_each([&](const Chunk& chunk) {
+      source->for_each([&](const Chunk& chunk) {
         run.set_labels(chunk, inputs.labels.data() + items.first * points.rows + chunk.first_row);
         run.accumulate(chunk);
       });
-      run.finish_iteration(source);
+      run.finish_iteration(*source);
       const auto bytes =
           static_cast<std::size_t>(n_clusters * points.cols) * size_of(problem.centroid_dtype());
       const auto k = static_cast<std::size_t>(n_clusters);

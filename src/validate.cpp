@@ -24,7 +24,8 @@ std::string shape_of(const MatrixView& view) {
 
 }  // namespace
 
-void validate_points(std::string_view who, const MatrixView& points) {
+void validate_points(std::string_view who, const PointInput& input) {
+  const MatrixView& points = input.view;
   if (static_cast<int>(points.dtype) > static_cast<int>(DType::int8)) {
     refuse(who, "points have an unknown dtype (" + to_string(static_cast<int>(points.dtype)) + ")");
   }
@@ -32,7 +33,16 @@ void validate_points(std::string_view who, const MatrixView& points) {
     refuse(who,
            "points of shape " + shape_of(points) + " are empty; every extent must be at least 1");
   }
-  if (points.data == nullptr) refuse(who, "points have a null data pointer");
+  if (!points.data && !input.source) refuse(who, "points have a null data pointer");
+  if (const PointSource* source = input.source) {
+    if (points.dtype != source->dtype() || points.rows != source->rows() ||
+        points.cols != source->cols() || points.batch != 1) {
+      refuse(who, "the source has (" + to_string(source->rows()) + ", " +
+                      to_string(source->cols()) + ") points of " +
+                      std::string(name_of(source->dtype())) + ", its view " + shape_of(points) +
+                      " of " + std::string(name_of(points.dtype)));
+    }
+  }
   constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 16;
   if (points.cols > kMost / points.rows || points.rows * points.cols > kMost / points.batch) {
     refuse(who, "points of shape " + shape_of(points) + " are larger than memory can be");
@@ -90,8 +100,9 @@ void validate_labels(std::string_view who, const std::int32_t* labels, std::int6
   }
 }
 
-void validate_fit(const MatrixView& points, const KMeansOptions& options) {
-  validate_points("fit", points);
+void validate_fit(const PointInput& input, const KMeansOptions& options) {
+  validate_points("fit", input);
+  const MatrixView& points = input.view;
   const std::int64_t k = options.n_clusters;
   if (k < 1) refuse("fit", "n_clusters (" + to_string(k) + ") must be at least 1");
   if (k > points.rows) {
@@ -183,7 +194,8 @@ std::int64_t row_alignment(const MatrixView& points) {
   return alignment;
 }
 
-Problem fit_problem(const MatrixView& points, const KMeansOptions& options) {
+Problem fit_problem(const PointInput& input, const KMeansOptions& options) {
+  const MatrixView& points = input.view;
   Problem p;
   p.batch = points.batch;
   p.n_samples = points.rows;
@@ -200,7 +212,8 @@ Problem fit_problem(const MatrixView& points, const KMeansOptions& options) {
   return p;
 }
 
-const Backend& choose_backend(const MatrixView& points, const Execution& execution) {
+const Backend& choose_backend(const PointInput& input, const Execution& execution) {
+  const MatrixView& points = input.view;
   const bool on_cuda =
       execution.device.kind == DeviceKind::cuda ||
       (execution.device.kind == DeviceKind::automatic && points.device.kind == DeviceKind::cuda);
@@ -208,6 +221,11 @@ const Backend& choose_backend(const MatrixView& points, const Execution& executi
     throw Error(ErrorCode::invalid_argument,
                 "execution.device: cpu was asked for, but the points are in CUDA device memory; "
                 "copy them to the host first");
+  }
+  if (on_cuda && input.source) {
+    throw Error(ErrorCode::unsupported,
+                "execution.device: a PointSource is read by the CPU backend; for CUDA give the "
+                "points in memory");
   }
   return on_cuda ? cuda_backend() : cpu_backend();
 }

@@ -7,12 +7,13 @@
 #include <warpmeans/kmeans.h>
 
 #include "backend.h"
+#include "stream/point_input.h"
 
 namespace warpmeans {
 
 /// `who` begins the message: "fit", "predict", ...
-void validate_points(std::string_view who, const MatrixView& points);
-void validate_fit(const MatrixView& points, const KMeansOptions& options);
+void validate_points(std::string_view who, const PointInput& input);
+void validate_fit(const PointInput& input, const KMeansOptions& options);
 /// (k, d) or (batch, k, d), finite.
 void validate_centroids(std::string_view who, std::string_view name, const MatrixView& centroids,
                         const MatrixView& points);
@@ -30,9 +31,9 @@ const double* weights_of_item(const std::vector<double>& weights, const MatrixVi
 std::int64_t row_alignment(const MatrixView& points);
 
 /// What a fit with these options asks of a backend.
-Problem fit_problem(const MatrixView& points, const KMeansOptions& options);
+Problem fit_problem(const PointInput& input, const KMeansOptions& options);
 
-const Backend& choose_backend(const MatrixView& points, const Execution& execution);
+const Backend& choose_backend(const PointInput& input, const Execution& execution);
 
 /// Runs `call`, turning std::bad_alloc into Error(out_of_memory) with the bytes of the plan.
 template <class Call>

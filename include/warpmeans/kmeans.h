@@ -10,6 +10,7 @@
 #include <warpmeans/execution.h>
 #include <warpmeans/export.h>
 #include <warpmeans/matrix_view.h>
+#include <warpmeans/point_source.h>
 #include <warpmeans/types.h>
 
 namespace warpmeans {
@@ -81,6 +82,9 @@ struct KMeansResult {
 /// (NaN or Inf, named by row and column; bad weights), empty_cluster, out_of_memory, unsupported.
 WM_EXPORT KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
                            const Execution& execution = {});
+/// The same bits from points that are read chunk by chunk (docs/limits.md: passes, memory). CPU.
+WM_EXPORT KMeansResult fit(PointSource& points, const KMeansOptions& options,
+                           const Execution& execution = {});
 
 struct Prediction {
   std::vector<std::int32_t> labels;  ///< (batch, n)
@@ -93,11 +97,16 @@ struct Prediction {
 WM_EXPORT Prediction predict(const MatrixView& points, const MatrixView& centroids,
                              Metric metric = Metric::euclidean, bool want_distances = false,
                              const MatrixView& weights = {}, const Execution& execution = {});
+WM_EXPORT Prediction predict(PointSource& points, const MatrixView& centroids,
+                             Metric metric = Metric::euclidean, bool want_distances = false,
+                             const MatrixView& weights = {}, const Execution& execution = {});
 
 /// (batch, n, k) distances to every centroid, in the centroids' float type (float32, or float64 for
 /// float64 points): Euclidean (not squared, as scikit-learn's), 1 - cosine, or negative inner
 /// product.
 WM_EXPORT Matrix transform(const MatrixView& points, const MatrixView& centroids,
+                           Metric metric = Metric::euclidean, const Execution& execution = {});
+WM_EXPORT Matrix transform(PointSource& points, const MatrixView& centroids,
                            Metric metric = Metric::euclidean, const Execution& execution = {});
 
 }  // namespace warpmeans

@@ -3,8 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
+
+#include <warpmeans/point_source.h>
 
 #include "backend.h"
 
@@ -13,31 +16,48 @@ namespace warpmeans {
 class ChunkSource {
  public:
   virtual ~ChunkSource() = default;
-  virtual std::int64_t n_chunks() const = 0;
-  virtual Chunk chunk(std::int64_t c) const = 0;
+  /// body(chunk) for every chunk. A chunk's memory is its own only until body returns; gather() is
+  /// not for within it.
+  virtual void for_each(const std::function<void(const Chunk&)>& body) const = 0;
   /// A few dozen rows spread over all: what the mean is estimated from.
   virtual MatrixView sample() const = 0;
   /// Copies of some rows, dense, in their own dtype; the same number of each item.
   virtual std::vector<std::byte> gather(std::span<const std::int64_t> rows) const = 0;
-
-  template <class Body>
-  void for_each(Body&& body) const {
-    for (std::int64_t c = 0; c < n_chunks(); ++c) body(chunk(c));
-  }
 };
 
 /// Rows in memory or in a memory map.
 class MemorySource : public ChunkSource {
  public:
-  MemorySource(const MatrixView& item, std::int64_t chunk_rows);
-  std::int64_t n_chunks() const override;
-  Chunk chunk(std::int64_t c) const override;
+  /// `hints`: told which rows come next and which are done with; may be null.
+  MemorySource(const MatrixView& item, std::int64_t chunk_rows, PointSource* hints = nullptr);
+  void for_each(const std::function<void(const Chunk&)>& body) const override;
   MatrixView sample() const override;
   std::vector<std::byte> gather(std::span<const std::int64_t> rows) const override;
 
  private:
   MatrixView item_;
   std::int64_t chunk_rows_;
+  PointSource* hints_;
 };
+
+/// Rows behind PointSource::read: into two buffers, one being filled while the other is in use.
+class ReadSource : public ChunkSource {
+ public:
+  ReadSource(PointSource& points, std::int64_t chunk_rows);
+  void for_each(const std::function<void(const Chunk&)>& body) const override;
+  MatrixView sample() const override;
+  std::vector<std::byte> gather(std::span<const std::int64_t> rows) const override;
+
+ private:
+  MatrixView rows_at(const void* data, std::int64_t count) const;
+
+  PointSource& points_;
+  const std::int64_t chunk_rows_;
+  std::vector<std::byte> sample_;
+  mutable std::vector<std::byte> buffers_[2];
+};
+
+/// Every how many rows sample() takes one.
+std::int64_t sample_step(std::int64_t rows);
 
 }  // namespace warpmeans

@@ -5,19 +5,28 @@
 
 namespace warpmeans {
 
-MemorySource::MemorySource(const MatrixView& item, std::int64_t chunk_rows)
-    : item_(item), chunk_rows_(chunk_rows > 0 ? chunk_rows : item.rows) {}
+std::int64_t sample_step(std::int64_t rows) {
+  constexpr std::int64_t kSampleRows = 64;
+  return std::max<std::int64_t>(1, rows / kSampleRows);
+}
 
-std::int64_t MemorySource::n_chunks() const { return (item_.rows + chunk_rows_ - 1) / chunk_rows_; }
+MemorySource::MemorySource(const MatrixView& item, std::int64_t chunk_rows, PointSource* hints)
+    : item_(item), chunk_rows_(chunk_rows > 0 ? chunk_rows : item.rows), hints_(hints) {}
 
-Chunk MemorySource::chunk(std::int64_t c) const {
-  const std::int64_t first = c * chunk_rows_;
-  return {item_.row_range(first, std::min(chunk_rows_, item_.rows - first)), first};
+void MemorySource::for_each(const std::function<void(const Chunk&)>& body) const {
+  const auto rows_at = [&](std::int64_t first) {
+    return std::min(chunk_rows_, item_.rows - first);
+  };
+  for (std::int64_t first = 0; first < item_.rows; first += chunk_rows_) {
+    const std::int64_t rows = rows_at(first), next = first + rows;
+    if (hints_ && next < item_.rows) hints_->will_need(next, rows_at(next));
+    body({item_.row_range(first, rows), first});
+    if (hints_) hints_->done_with(first, rows);
+  }
 }
 
 MatrixView MemorySource::sample() const {
-  constexpr std::int64_t kSampleRows = 64;
-  const std::int64_t step = std::max<std::int64_t>(1, item_.rows / kSampleRows);
+  const std::int64_t step = sample_step(item_.rows);
   MatrixView view = item_;
   view.rows = (item_.rows + step - 1) / step;
   view.row_stride = item_.row_stride * step;

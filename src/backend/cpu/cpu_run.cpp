@@ -370,7 +370,7 @@ void CpuRun::begin_seeding(const ChunkSource& source) {
   data.kernels = &kernels_;
   data.team = &team_for(n_ * d_ * 4);  // a step tries a few rows
   data.source = &source;
-  data.layout = rows_of(Chunk{source.chunk(0).points, 0});
+  data.layout = rows_of({MatrixView::dense(nullptr, plan_.problem.dtype, n_, d_), 0});
   data.norms = norms_.data();
   data.weights = weights_;
   data.lengths = metric_ == Metric::cosine ? lengths_.data() : nullptr;
