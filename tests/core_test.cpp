@@ -2,12 +2,14 @@
 // known answers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
 
 #include "core/half.h"
+#include "core/negative_log.h"
 #include "core/philox.h"
 
 namespace warpmeans {
@@ -120,6 +122,24 @@ TEST(Philox, DrawsDifferByEveryPartOfTheirPosition) {
   EXPECT_NE(draw, random_bits(1, DrawPurpose::random_rows, 2, 3));
   EXPECT_NE(draw, random_bits(1, DrawPurpose::seeding, 3, 3));
   EXPECT_NE(draw, random_bits(1, DrawPurpose::seeding, 2, 3 + far));
+}
+
+TEST(NegativeLog, IsTheLogarithm) {
+  static_assert(negative_log(1) == 0);
+  double worst = 0;
+  const auto compare = [&](double v) {
+    const double want = -std::log(v);
+    worst = std::max(worst, std::fabs(negative_log(v) - want) / want);
+  };
+  for (std::uint64_t i = 0; i < 200000; ++i) {
+    const double u = to_uniform(random_bits(1, DrawPurpose::random_rows, 0, i));
+    if (u > 0) compare(1 - u);
+  }
+  for (int e = 1; e <= 53; ++e) {  // the largest draws, and the least
+    compare(std::ldexp(1.0, -e));
+    compare(1 - std::ldexp(1.0, -e));
+  }
+  EXPECT_LT(worst, 0x1p-50);
 }
 
 }  // namespace

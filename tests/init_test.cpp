@@ -58,16 +58,56 @@ RowList chosen_rows(const MatrixView& points, const InitCase& c, const Weights& 
   return rows;
 }
 
+reference::Table compared_rows(const MatrixView& points, Metric metric) {
+  reference::Table rows;
+  for (const auto& row : reference::read(points)) {
+    rows.push_back(reference::compared(row, metric));
+  }
+  return rows;
+}
+
 /// Greedy k-means++ by its definition: quadratic, float64, nothing skipped.
 class NaiveKMeansPlusPlus {
  public:
   NaiveKMeansPlusPlus(const MatrixView& points, const InitCase& c, const Weights& weights)
-      : c_(c), weights_(weights) {
-    for (const auto& row : reference::read(points)) {
-      rows_.push_back(reference::compared(row, c.metric));
-    }
+      : NaiveKMeansPlusPlus(compared_rows(points, c.metric), c, weights) {}
+
+  NaiveKMeansPlusPlus(const reference::Table& rows, const InitCase& c, const Weights& weights)
+      : c_(c), weights_(weights), rows_(rows) {
     mass_ = weights.empty() ? Weights(rows_.size(), 1.0) : weights;
     sq_distance_.assign(rows_.size(), HUGE_VAL);
+  }
+
+  /// k-means|| by its definition, which draws its candidates' seeds by a k-means++ of their own.
+  RowList run_parallel() {
+    accept(draw(0, 0));
+    for (std::uint32_t round = 0; round < 4; ++round) {
+      RowList drawn;
+      const double whole_mass = whole();
+      for (std::size_t i = 0; i < mass_.size(); ++i) {
+        const double u = to_uniform(
+            random_bits(c_.seed, DrawPurpose::parallel_rounds, c_.attempt * 4 + round, i));
+        if (u * whole_mass < static_cast<double>(c_.k) * mass_[i]) {
+          drawn.push_back(static_cast<std::int64_t>(i));
+        }
+      }
+      if (drawn.empty()) break;
+      for (const std::int64_t row : drawn) accept(row);
+    }
+    Weights nearest(chosen_.size());
+    reference::Table candidates;
+    for (const std::int64_t row : chosen_)
+      candidates.push_back(rows_[static_cast<std::size_t>(row)]);
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      std::size_t best = 0;
+      for (std::size_t q = 1; q < chosen_.size(); ++q) {
+        if (distance_to(i, chosen_[q]) < distance_to(i, chosen_[best])) best = q;
+      }
+      nearest[best] += weight(i);
+    }
+    RowList rows = NaiveKMeansPlusPlus(candidates, c_, nearest).run();
+    for (std::int64_t& row : rows) row = chosen_[static_cast<std::size_t>(row)];
+    return rows;
   }
 
   RowList run() {
@@ -182,6 +222,26 @@ TEST_P(InitTest, KMeansPlusPlusIsItsDefinition) {
   }
 }
 
+TEST_P(InitTest, KMeansParallelIsItsDefinition) {
+  struct Shape {
+    std::int64_t n, d, k;
+  };
+  for (const auto& [n, d, k] : {Shape{300, 3, 9}, Shape{1100, 17, 12}, Shape{2000, 40, 20}}) {
+    const Points gauss = to_dtype(gaussian(n, d, 1, 1, 0.3), n, d, dtype(), 2);
+    const Points groups = to_dtype(blobs(n, d, 2 * k, 0.2, 2), n, d, dtype());
+    for (const Points* points : {&gauss, &groups}) {
+      const InitCase c{k, metric(), Init::kmeans_parallel, std::uint64_t{5} << 33, 2};
+      EXPECT_EQ(chosen_rows(points->view, c),
+                NaiveKMeansPlusPlus(points->view, c, {}).run_parallel())
+          << n << " x " << d;
+      const Weights weights = some_weights(n);
+      EXPECT_EQ(chosen_rows(points->view, c, weights),
+                NaiveKMeansPlusPlus(points->view, c, weights).run_parallel())
+          << n << " x " << d << " weighted";
+    }
+  }
+}
+
 TEST_P(InitTest, EveryMethodChoosesDistinctRowsBySeed) {
   const std::int64_t n = 600, d = 7;
   const Points points = to_dtype(gaussian(n, d, 5), n, d, dtype());
@@ -256,6 +316,31 @@ INSTANTIATE_TEST_SUITE_P(All, InitTest,
                            return std::string(name_of(std::get<0>(info.param))) + "_" +
                                   std::string(name_of(std::get<1>(info.param)));
                          });
+
+// A power of two on all values changes no draw, however large or small its squares, and whether the
+// screen decides (gaussian) or float64 has to (points in pairs, and all but in pairs).
+TEST(InitScaleTest, HugeAndTinyValues) {
+  const std::int64_t n = 700, d = 6;
+  for (const auto& values :
+       {gaussian(n, d, 8), duplicates(n, d, n / 2, 8), blobs(n, d, n / 2, 1e-7, 8)}) {
+    for (const DType dtype : {DType::float32, DType::float64}) {
+      for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
+        for (const Init init : {Init::kmeans_plusplus, Init::kmeans_parallel}) {
+          const InitCase c{15, metric, init, 3, 0};
+          const RowList want = chosen_rows(to_dtype(values, n, d, dtype).view, c);
+          for (const int exponent : {100, -100, 1000, -960}) {
+            if (dtype == DType::float32 && std::abs(exponent) > 126) continue;
+            std::vector<double> scaled = values;
+            for (double& v : scaled) v = std::ldexp(v, exponent);
+            EXPECT_EQ(chosen_rows(to_dtype(scaled, n, d, dtype).view, c), want)
+                << name_of(dtype) << " " << name_of(metric) << " " << name_of(init) << " 2^"
+                << exponent;
+          }
+        }
+      }
+    }
+  }
+}
 
 TEST(InitBlobsTest, EveryBlobGetsASeed) {
   for (const std::int64_t k : {10, 50}) {

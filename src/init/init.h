@@ -32,7 +32,8 @@ std::vector<std::int64_t> kmeans_parallel_rows(Run& run, const ChunkSource& sour
                                                const InitRequest& request, const Backend& backend,
                                                const Plan& plan, const Execution& execution);
 
-/// k different rows; with weights, each next one is drawn in proportion to them.
+/// k different rows; with weights, each next one is drawn in proportion to them, and rows are in
+/// order.
 std::vector<std::int64_t> random_rows(const InitRequest& request);
 
 /// Appends the lowest rows not yet there, those with a positive weight first, until there are k.

@@ -1,7 +1,7 @@
 #include <algorithm>
-#include <cmath>
 #include <unordered_set>
 
+#include "core/negative_log.h"
 #include "core/philox.h"
 #include "init/init.h"
 
@@ -45,15 +45,18 @@ std::vector<std::int64_t> random_rows(const InitRequest& request) {
     }
     return rows;
   }
-  // Efraimidis & Spirakis 2006: the k least of -ln(u) / w.
+  // Efraimidis & Spirakis 2006: the k least of -ln(u) / w, in row order.
   std::vector<std::pair<double, std::int64_t>> keys;
   for (std::int64_t i = 0; i < n; ++i) {
     if (!(request.weights[i] > 0)) continue;
-    keys.emplace_back(-std::log1p(-to_uniform(bits(i))) / request.weights[i], i);
+    keys.emplace_back(negative_log(1 - to_uniform(bits(i))) / request.weights[i], i);
   }
-  const auto take = std::min<std::size_t>(keys.size(), static_cast<std::size_t>(k));
-  std::partial_sort(keys.begin(), keys.begin() + static_cast<std::ptrdiff_t>(take), keys.end());
-  for (std::size_t q = 0; q < take; ++q) rows.push_back(keys[q].second);
+  if (k < static_cast<std::int64_t>(keys.size())) {
+    std::nth_element(keys.begin(), keys.begin() + k, keys.end());
+    keys.resize(static_cast<std::size_t>(k));
+  }
+  for (const auto& [key, row] : keys) rows.push_back(row);
+  std::sort(rows.begin(), rows.end());
   fill_with_unused_rows(rows, request);
   return rows;
 }

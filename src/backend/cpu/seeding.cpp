@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/element.h"
 #include "core/philox.h"
 #include "stream/chunk_source.h"
 
@@ -313,25 +314,18 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
   load_trials(rows);
   const auto count = static_cast<std::int64_t>(rows.size());
   const Rows trials = trials_.view(data_.layout);
-  // The new seeds as centroids: the assign kernel finds the nearest, float64 its distance.
+  // The new seeds as centroids, of unit length for cosine: the assign kernel finds the nearest,
+  // float64 its distance.
   const bool wide = data_.layout.dtype == DType::float64;
   std::vector<double> values(static_cast<std::size_t>(count * data_.layout.d));
-  Rows identity = trials;
-  const std::vector<double> zeros(static_cast<std::size_t>(d_padded_), 0.0);
-  identity.mean = zeros.data();
-  const std::vector<float> zeros32(static_cast<std::size_t>(d_padded_), 0.0f);
-  identity.mean32 = zeros32.data();
-  identity.lengths = nullptr;
-  identity.scale = 1;
-  identity.wide = false;
-  if (wide) {
-    std::copy_n(reinterpret_cast<const double*>(trials_.data.data()), values.size(), values.data());
-  } else {
-    std::vector<float> row(static_cast<std::size_t>(d_padded_));
-    auto* out = reinterpret_cast<float*>(values.data());
-    for (std::int64_t t = 0; t < count; ++t) {
-      data_.kernels->screen_row(identity, t, row.data());
-      std::copy_n(row.data(), data_.layout.d, out + t * data_.layout.d);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const auto at = static_cast<std::int64_t>(i);
+    const double value = element_at(data_.layout.dtype, trials_.data.data(), at) *
+                         trials.unit_factor(at / data_.layout.d);
+    if (wide) {
+      values[i] = value;
+    } else {
+      reinterpret_cast<float*>(values.data())[i] = static_cast<float>(value);
     }
   }
   ExactCentroids exact{values.data(),
