@@ -23,14 +23,17 @@ bool is_numpy_bfloat16(nb::handle array) {
          dtype_name(array) == "bfloat16";
 }
 
-[[noreturn]] void refuse_dtype(nb::handle array, const char* name) {
-  const std::string what = nb::hasattr(array, "dtype") ? " has dtype " + dtype_name(array)
-                                                       : std::string(" must be an array, not ") +
-                                                             nb::inst_name(array).c_str();
+[[noreturn]] void refuse_what(const char* name, const std::string& what) {
   throw nb::type_error((name + what +
                         "; taken are float32, float64, float16, bfloat16, uint8 and int8, in the "
                         "machine's byte order")
                            .c_str());
+}
+
+[[noreturn]] void refuse_dtype(nb::handle array, const char* name) {
+  refuse_what(name, nb::hasattr(array, "dtype")
+                        ? " has dtype " + dtype_name(array)
+                        : std::string(" must be an array, not ") + nb::inst_name(array).c_str());
 }
 
 [[noreturn]] void refuse_layout(const char* name, const std::string& why) {
@@ -40,12 +43,14 @@ bool is_numpy_bfloat16(nb::handle array) {
                             .c_str());
 }
 
-std::string shape_text(const nb::ndarray<nb::ro>& array) {
+std::string shape_text(std::span<const std::int64_t> shape) {
   std::string text = "(";
-  for (std::size_t i = 0; i < array.ndim(); ++i) {
-    text += (i ? ", " : "") + std::to_string(array.shape(i));
-  }
-  return text + (array.ndim() == 1 ? ",)" : ")");
+  for (std::size_t i = 0; i < shape.size(); ++i) text += (i ? ", " : "") + std::to_string(shape[i]);
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+std::span<const std::int64_t> shape_of(const nb::ndarray<nb::ro>& array) {
+  return {array.shape_ptr(), array.ndim()};
 }
 
 /// Memory of a CUDA device by the protocol of arrays that do not speak DLPack (Numba's).
@@ -141,43 +146,57 @@ Device device_of(const nb::ndarray<nb::ro>& array, const char* name) {
 
 }  // namespace
 
+DType dtype_named(const char* name, const std::string& word) {
+  for (int i = 0; i <= static_cast<int>(DType::int8); ++i) {
+    if (name_of(static_cast<DType>(i)) == word) return static_cast<DType>(i);
+  }
+  refuse_what(name, " has dtype " + word);
+}
+
+MatrixView matrix_view(const char* name, const void* data, DType dtype, Device device,
+                       std::span<const std::int64_t> shape, std::span<const std::int64_t> strides) {
+  if (shape.size() != 2 && shape.size() != 3) {
+    throw nb::value_error((std::string(name) + " of shape " + shape_text(shape) +
+                           " must have two dimensions (rows, features), or three "
+                           "(batch, rows, features)")
+                              .c_str());
+  }
+  for (const std::int64_t extent : shape) {
+    if (extent == 0) {
+      throw nb::value_error((std::string(name) + " of shape " + shape_text(shape) +
+                             " is empty; every extent must be at least 1")
+                                .c_str());
+    }
+  }
+  const std::size_t rows = shape.size() - 2;
+  MatrixView view;
+  view.data = data;
+  view.dtype = dtype;
+  view.device = device;
+  view.batch = rows == 1 ? shape[0] : 1;
+  view.rows = shape[rows];
+  view.cols = shape[rows + 1];
+  if (view.cols > 1 && strides[rows + 1] != 1) {
+    refuse_layout(name, "of shape " + shape_text(shape) + " has features " +
+                            std::to_string(strides[rows + 1]) + " elements apart");
+  }
+  if (reinterpret_cast<std::uintptr_t>(data) % size_of(dtype) != 0) {
+    refuse_layout(name, "is not aligned to its elements");
+  }
+  // The stride of a single row or item means nothing and may be anything.
+  view.row_stride = view.rows > 1 ? strides[rows] : view.cols;
+  view.batch_stride = view.batch > 1 ? strides[0] : view.rows * view.row_stride;
+  return view;
+}
+
 Array points_of(nb::handle array, const char* name) {
   bool bfloat16 = false;
   Array result;
   result.owner = import(array, name, bfloat16);
   const auto& a = result.owner;
-  MatrixView& view = result.view;
-  view.dtype = bfloat16 ? DType::bfloat16 : dtype_of(a, array, name);
-  view.device = device_of(a, name);
-  view.data = a.data();
-  if (a.ndim() != 2 && a.ndim() != 3) {
-    throw nb::value_error((std::string(name) + " of shape " + shape_text(a) +
-                           " must have two dimensions (rows, features), or three "
-                           "(batch, rows, features)")
-                              .c_str());
-  }
+  result.view = matrix_view(name, a.data(), bfloat16 ? DType::bfloat16 : dtype_of(a, array, name),
+                            device_of(a, name), shape_of(a), {a.stride_ptr(), a.ndim()});
   result.batched = a.ndim() == 3;
-  const std::size_t rows = result.batched ? 1 : 0;
-  for (std::size_t i = 0; i < a.ndim(); ++i) {
-    if (a.shape(i) == 0) {
-      throw nb::value_error((std::string(name) + " of shape " + shape_text(a) +
-                             " is empty; every extent must be at least 1")
-                                .c_str());
-    }
-  }
-  view.batch = result.batched ? static_cast<std::int64_t>(a.shape(0)) : 1;
-  view.rows = static_cast<std::int64_t>(a.shape(rows));
-  view.cols = static_cast<std::int64_t>(a.shape(rows + 1));
-  if (view.cols > 1 && a.stride(rows + 1) != 1) {
-    refuse_layout(name, "of shape " + shape_text(a) + " has features " +
-                            std::to_string(a.stride(rows + 1)) + " elements apart");
-  }
-  if (reinterpret_cast<std::uintptr_t>(view.data) % size_of(view.dtype) != 0) {
-    refuse_layout(name, "is not aligned to its elements");
-  }
-  // The stride of a single row or item means nothing and may be anything.
-  view.row_stride = view.rows > 1 ? a.stride(rows) : view.cols;
-  view.batch_stride = view.batch > 1 ? a.stride(0) : view.rows * view.row_stride;
   return result;
 }
 
@@ -192,17 +211,17 @@ Array weights_of(nb::handle array, bool batched) {
   view.device = device_of(a, "weights");
   view.data = a.data();
   if (a.ndim() < 1 || a.ndim() > (batched ? 2 : 1)) {
-    throw nb::value_error(("weights of shape " + shape_text(a) + " must be (n_samples,)" +
+    throw nb::value_error(("weights of shape " + shape_text(shape_of(a)) + " must be (n_samples,)" +
                            (batched ? " or (batch, n_samples)" : ""))
                               .c_str());
   }
   view.rows = a.ndim() == 2 ? static_cast<std::int64_t>(a.shape(0)) : 1;
   view.cols = static_cast<std::int64_t>(a.shape(a.ndim() - 1));
   if (view.cols > 1 && a.stride(a.ndim() - 1) != 1) {
-    refuse_layout("weights", "of shape " + shape_text(a) + " are not contiguous");
+    refuse_layout("weights", "of shape " + shape_text(shape_of(a)) + " are not contiguous");
   }
   if (view.rows == 0 || view.cols == 0) {
-    throw nb::value_error(("weights of shape " + shape_text(a) + " are empty").c_str());
+    throw nb::value_error(("weights of shape " + shape_text(shape_of(a)) + " are empty").c_str());
   }
   if (reinterpret_cast<std::uintptr_t>(view.data) % size_of(view.dtype) != 0) {
     refuse_layout("weights", "are not aligned to their elements");

@@ -5,7 +5,10 @@
 #include <nanobind/ndarray.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <initializer_list>
+#include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -21,6 +24,14 @@ struct Array {
   MatrixView view;
   bool batched = false;  ///< three dimensions
 };
+
+/// The dtype of that name; TypeError where the library does not read it.
+DType dtype_named(const char* name, const std::string& word);
+
+/// What the library sees of memory of that shape, with strides in elements. Raises ValueError as
+/// points_of does.
+MatrixView matrix_view(const char* name, const void* data, DType dtype, Device device,
+                       std::span<const std::int64_t> shape, std::span<const std::int64_t> strides);
 
 /// (rows, cols) or (batch, rows, cols) of any dtype the library reads. `name` is for messages.
 /// Raises TypeError for what is no array or has a foreign dtype, ValueError for its shape or

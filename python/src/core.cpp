@@ -12,26 +12,12 @@
 #include <warpmeans/version.h>
 
 #include "arrays.h"
+#include "device_calls.h"
 #include "progress.h"
+#include "words.h"
 
 namespace warpmeans::python {
 namespace {
-
-/// The value whose name is `word`, of an enumeration whose last value is `last`.
-template <class T>
-T value_of(const char* option, std::string_view word, T last) {
-  std::string expected;
-  for (int i = 0; i <= static_cast<int>(last); ++i) {
-    const auto value = static_cast<T>(i);
-    if (name_of(value) == word) return value;
-    expected += (i ? ", \"" : "\"") + std::string(name_of(value)) + '"';
-  }
-  throw nb::value_error(
-      (std::string(option) + " is \"" + std::string(word) + "\"; it must be one of " + expected)
-          .c_str());
-}
-
-Metric metric_of(std::string_view word) { return value_of("metric", word, Metric::inner_product); }
 
 /// "" is where the points are.
 Device device_of(const std::string& word) {
@@ -56,6 +42,23 @@ Execution execution_of(int threads, const std::string& device) {
   execution.threads = threads;
   execution.device = device_of(device);
   return execution;
+}
+
+/// Throws unless what goes with the points is where the device that runs can read it.
+void require_reachable(const Array& array, const char* name, const MatrixView& points,
+                       const Execution& execution) {
+  const Device& at = array.view.device;
+  if (at.kind != DeviceKind::cuda) return;
+  const Device& runs =
+      execution.device.kind == DeviceKind::automatic ? points.device : execution.device;
+  if (runs.kind == DeviceKind::cuda && runs.index == at.index) return;
+  const auto text = [](const Device& device) {
+    return device.kind == DeviceKind::cuda ? "cuda:" + std::to_string(device.index)
+                                           : std::string("the CPU");
+  };
+  throw nb::value_error((std::string(name) + " is on " + text(at) + ", and " + text(runs) +
+                         " would have to read it; move one of them")
+                            .c_str());
 }
 
 /// One item's value, or an array with one for each.
@@ -146,6 +149,7 @@ nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb
   ProgressCaller progress(std::move(callback));
   options.callback = [&progress](const Progress& p) { return progress(p); };
   const Execution execution = execution_of(threads, device);
+  require_reachable(init_centroids, "init", points.view, execution);
   KMeansResult result;
   std::vector<std::int64_t> sorted;
   {
@@ -164,6 +168,7 @@ nb::tuple predict(nb::handle x, nb::handle centroids, const std::string& metric,
   const Array item_weights = weights_of(weights, points.batched);
   const Metric of = metric_of(metric);
   const Execution execution = execution_of(threads, device);
+  require_reachable(given, "centroids", points.view, execution);
   Prediction result;
   {
     const nb::gil_scoped_release unlocked;
@@ -187,6 +192,7 @@ nb::object transform(nb::handle x, nb::handle centroids, const std::string& metr
   const Array given = points_of(centroids, "centroids");
   const Metric of = metric_of(metric);
   const Execution execution = execution_of(threads, device);
+  require_reachable(given, "centroids", points.view, execution);
   Matrix result;
   {
     const nb::gil_scoped_release unlocked;
@@ -214,6 +220,7 @@ NB_MODULE(_core, m) {
   m.doc() = "Warpmeans' C++ library for Python's arrays; warpmeans has the functions for users.";
   nb::register_exception_translator(translate);
   bind_progress(m);
+  bind_device_calls(m);
   m.def("fit", &fit, nb::arg("x"), nb::arg("n_clusters"), nb::arg("init"),
         nb::arg("centroids").none(), nb::arg("metric"), nb::arg("weights").none(),
         nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("fixed_iterations"),

@@ -221,3 +221,32 @@ def test_cuda_array_interface():
         warpmeans.kmeans(Numba(shape=(6, 4), typestr="<f4", strides=(18, 4)), 2)
     with pytest.raises(ValueError, match="features 2 elements apart"):
         warpmeans.kmeans(Numba(shape=(6, 4), typestr="<f4", strides=(32, 8)), 2)
+
+
+def device_matrix(dtype="float32", shape=(8, 4), strides=(4, 1), data=1 << 20):
+    """Memory that is only described: what is checked before anything reads it."""
+    return _core.DeviceMatrix("x", data, dtype, shape, strides, 0)
+
+
+def test_memory_of_a_gpu_is_checked_by_its_description():
+    device_matrix("bfloat16", (2, 8, 4), (40, 5, 1))
+    device_matrix(shape=(8, 1), strides=(1, 77))  # the stride of a single feature means nothing
+    for options, error, message in (
+        ({"dtype": "int64"}, TypeError, "x has dtype int64; taken are float32"),
+        ({"shape": (4,), "strides": (1,)}, ValueError, r"shape \(4,\) must have two dimensions"),
+        ({"shape": (0, 4)}, ValueError, r"shape \(0, 4\) is empty"),
+        ({"strides": (1, 8)}, ValueError, r"shape \(8, 4\) has features 8 elements apart"),
+        ({"data": (1 << 20) + 2}, ValueError, "not aligned"),
+    ):
+        with pytest.raises(error, match=message):
+            device_matrix(**options)
+
+
+def test_a_fit_on_a_gpu_without_one_says_so():
+    if _core.device_count():
+        pytest.skip("there is a GPU")
+    x = device_matrix()
+    with pytest.raises(RuntimeError, match="cuda was asked for"):
+        _core.DeviceFit(x, 2, "kmeans++", None, "euclidean", None, 3, 0.0, 0, "keep", "exact")
+    with pytest.raises(ValueError, match='metric is "manhattan"'):
+        _core.DeviceFit(x, 2, "kmeans++", None, "manhattan", None, 3, 0.0, 0, "keep", "exact")

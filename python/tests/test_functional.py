@@ -8,6 +8,7 @@ import pytest
 from conftest import squared_distances
 
 import warpmeans
+from warpmeans import _core
 
 
 def same(a, b):
@@ -229,3 +230,4 @@ def test_show_config(capsys):
     warpmeans.show_config()
     shown = capsys.readouterr().out
     assert f"warpmeans {warpmeans.__version__}\n" in shown and "kernel cpu/" in shown
+    assert f"GPUs that can be used: {_core.device_count()}\n" in shown

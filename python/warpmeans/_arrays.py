@@ -95,25 +95,48 @@ def as_parameter(values, name):
 
 
 class Kind:
-    """What kind of array the caller gave, to answer in it."""
+    """What kind of array the caller gave, to answer in it, on the device where it lies."""
 
-    __slots__ = ("_from_dlpack", "_device")
+    __slots__ = ("_convert",)
 
     def __init__(self, x):
-        self._from_dlpack = None
-        self._device = None
+        self._convert = None
         if isinstance(x, np.ndarray) or not hasattr(type(x), "__dlpack__"):
             return
         module = type(x).__module__.partition(".")[0]
         if module == "torch":
-            self._from_dlpack = sys.modules["torch"].from_dlpack
-            self._device = None if x.device.type == "cpu" else x.device
+            self._convert = _to_torch(x.device)
+        elif module == "cupy":
+            self._convert = _to_cupy(x.device)
         elif hasattr(x, "__array_namespace__"):
-            self._from_dlpack = getattr(x.__array_namespace__(), "from_dlpack", None)
+            self._convert = _to_namespace_of(x)
 
     def answer(self, array):
-        """The NumPy array as the caller's kind, on the caller's device, without a copy there."""
-        if self._from_dlpack is None or not isinstance(array, np.ndarray):
+        """The NumPy array as the caller's kind; without a copy where the caller's is the host's."""
+        if self._convert is None or not isinstance(array, np.ndarray):
             return array
-        result = self._from_dlpack(array)
-        return result if self._device is None else result.to(self._device)
+        return self._convert(array)
+
+
+def _to_torch(device):
+    from_dlpack = sys.modules["torch"].from_dlpack
+    if device.type == "cpu":
+        return from_dlpack
+    return lambda array: from_dlpack(array).to(device)
+
+
+def _to_cupy(device):
+    def convert(array):
+        with device:
+            return sys.modules["cupy"].asarray(array)
+
+    return convert
+
+
+def _to_namespace_of(x):
+    """For JAX and others of the array API standard."""
+    from_dlpack = getattr(x.__array_namespace__(), "from_dlpack", None)
+    if from_dlpack is None or x.__dlpack_device__()[0] not in _CUDA:
+        return from_dlpack
+    device = x.device
+    return lambda array: from_dlpack(array).to_device(device)

@@ -2,6 +2,7 @@
 Warpmeans' C++ library for Python's arrays; warpmeans has the functions for users.
 """
 
+from collections.abc import Sequence
 
 
 class Progress:
@@ -34,6 +35,32 @@ class Progress:
     @property
     def labels_changed(self) -> int:
         """labels that differ from the previous iteration's"""
+
+class DeviceMatrix:
+    """An array in a GPU's memory, by address."""
+
+    def __init__(self, name: str, data: int, dtype: str, shape: Sequence[int], strides: Sequence[int], device: int) -> None:
+        """Strides are in elements."""
+
+class DeviceFit:
+    """A fit to be enqueued; nothing in it waits."""
+
+    def __init__(self, points: DeviceMatrix, n_clusters: int, init: str, centroids: DeviceMatrix | None, metric: str, weights: DeviceMatrix | None, max_iter: int, tol: float, seed: int, empty: str, precision: str) -> None: ...
+
+    @property
+    def workspace_bytes(self) -> int: ...
+
+    def enqueue(self, labels: int, centroids: int, counts: int, inertia: int, n_iter: int, converged: int, bad: int, workspace: int, stream: int) -> None:
+        """Addresses of the results' memory; see warpmeans::cuda::FitOutputs."""
+
+def order_workspace_bytes(batch: int, n: int, n_clusters: int) -> int:
+    """Workspace of enqueue_order."""
+
+def enqueue_order(labels: int, batch: int, n: int, n_clusters: int, order: int, workspace: int, bytes: int, stream: int) -> None:
+    """The rows of each item in the order of their labels, int32."""
+
+def device_count() -> int:
+    """GPUs that this build can use."""
 
 def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
     """

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from warpmeans import _core
+from warpmeans import _core, _device
 from warpmeans._arrays import Kind, as_parameter, as_points
 from warpmeans._progress import Reporter
 from warpmeans._result import KMeansResult, make_result
@@ -107,6 +107,12 @@ def kmeans(
 
     Notes
     -----
+    With ``fixed_iterations=True``, points in a GPU's memory (torch, CuPy) are clustered on the
+    library's current stream and nothing is waited for, unless a callback, `verbose`,
+    ``empty="error"``, "k-means||", ``n_init > 1``, a function as `init`, or "random" with weights
+    need the host. All numbers of the result are arrays then; `KMeansResult.bad` says where the
+    points had NaN or Inf, weights and given centroids are not looked at (docs/python-gpu.md).
+
     The interpreter's lock is released meanwhile. What ends a fit from outside (KeyboardInterrupt,
     or an exception of the callback) does so within an iteration, and has the best result so far
     as its attribute ``result``.
@@ -128,9 +134,29 @@ def kmeans(
            [10. , 10.5],
            [10. , 10.5]])
     """
-    points = as_points(x)
     n_init = _integer("n_init", n_init, 1, _INT32_MAX)
     seed = _integer("seed", seed, 0, 2**64 - 1)
+    memory = _device.memory_of(x)
+    if memory is not None:
+        plain = not (callback or verbose or empty == "error")
+        start = _INITS.get(init, init) if isinstance(init, str) else init
+        if fixed_iterations and plain and memory.draws(start, n_init, weights, device):
+            return _device.fit(
+                memory,
+                x,
+                _integer("n_clusters", n_clusters, 1, 2**63 - 1),
+                start,
+                metric=_word("metric", metric),
+                weights=weights,
+                max_iter=_integer("max_iter", max_iter, 0, _INT32_MAX),
+                tol=_number("tol", tol),
+                seed=seed,
+                empty=_word("empty", empty),
+                precision=_word("precision", precision),
+                order=bool(order),
+            )
+        memory.refuse_capture()
+    points = as_points(x)
     reporter = Reporter(callback, np.ndim(points) == 3, n_init) if verbose else None
 
     def attempt(start, centroids, n_init):
@@ -315,6 +341,7 @@ def show_config() -> None:
     print(f"numpy {np.__version__}")
     print(f"kernel {kmeans(np.zeros((1, 1)), 1).kernel}")
     print(f"built with CUDA: {'yes' if _core.has_cuda() else 'no'}")
+    print(f"GPUs that can be used: {_core.device_count()}")
 
 
 def _integer(name, value, lowest, highest):

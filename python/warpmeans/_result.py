@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +33,9 @@ class _Fields(NamedTuple):
 class KMeansResult(_Fields):
     """What `warpmeans.kmeans` returns: a tuple of six, and more as attributes.
 
-    Arrays are of the caller's kind: NumPy's for NumPy's, torch tensors for torch tensors.
+    Arrays are of the caller's kind: NumPy's for NumPy's, torch tensors for torch tensors. After a
+    fit that was only enqueued (docs/python-gpu.md) every number is such an array too, of no
+    dimensions where there is no batch, and `history`, the seconds and `threads` are None.
 
     Attributes
     ----------
@@ -51,6 +54,9 @@ class KMeansResult(_Fields):
         No label changed, or the rule of `tol` was met.
     n_nonempty : int or (batch,) int64
         Clusters that have points.
+    bad : bool or (batch,) bool
+        Of a fit that was only enqueued: there is no result, because of NaN or Inf in the points,
+        or of a centroid beyond float16's reach with ``precision="native"``. Other fits raise.
     history : structured array of `n_iter` rows, or a list with one array for each item
         A row an iteration, with the fields ``inertia``, ``shift``, ``labels_changed``,
         ``labels_doubtful``, ``seconds_assign``, ``seconds_update`` and ``seconds``. The inertia is
@@ -66,14 +72,18 @@ class KMeansResult(_Fields):
     """
 
     converged: Any
-    n_nonempty: Any
-    history: Any
+    bad: Any = False
+    history: Any = None
     metric: str
-    interrupted: bool
-    seconds_init: float
-    seconds_iterations: float
+    interrupted: bool = False
+    seconds_init: float | None = None
+    seconds_iterations: float | None = None
     kernel: str
-    threads: int
+    threads: int | None = None
+
+    @cached_property
+    def n_nonempty(self) -> Any:
+        return (self.counts > 0).sum(-1)
 
     def __repr__(self) -> str:
         batch = "" if self.labels.ndim == 1 else f"batch={self.labels.shape[0]}, "
