@@ -13,6 +13,7 @@
 #include "lloyd.h"
 #include "stream/chunk_source.h"
 #include "support/compare.h"
+#include "support/forced_kernel.h"
 #include "support/generators.h"
 
 namespace warpmeans::test {
@@ -202,9 +203,10 @@ TEST_P(InitTest, KMeansPlusPlusIsItsDefinition) {
   struct Shape {
     std::int64_t n, d, k;
   };
-  // The last is wide and long enough for the sketch that skips rows.
-  for (const auto& [n, d, k] :
-       {Shape{50, 2, 9}, Shape{1025, 17, 12}, Shape{3000, 5, 40}, Shape{4500, 40, 33}}) {
+  // The last is wide and long enough for the sketch that skips rows; those before it go through the
+  // tiles of short rows, 64 features being the most.
+  for (const auto& [n, d, k] : {Shape{50, 2, 9}, Shape{1025, 17, 12}, Shape{3000, 5, 40},
+                                Shape{300, 64, 20}, Shape{4500, 72, 33}}) {
     const Points gauss = to_dtype(gaussian(n, d, 1, 1, 0.3), n, d, dtype(), 2);
     const Points groups = to_dtype(blobs(n, d, 20, 0.2, 2), n, d, dtype());
     for (const Points* points : {&gauss, &groups}) {
@@ -341,6 +343,32 @@ TEST(InitScaleTest, HugeAndTinyValues) {
     }
   }
 }
+
+class ForcedInitTest : public ForcedKernelTest<DType> {};
+
+// As many features as a tile takes, and one more: another screen. Unit rows of bytes, or of one
+// feature, are often the same to a rounding: the definition is then met by several.
+TEST_P(ForcedInitTest, KMeansPlusPlusIsItsDefinitionOnAdversarialData) {
+  const std::int64_t n = 333, k = 20;
+  for (const std::int64_t d : {1, 7, 33, 64, 65}) {
+    for (const Points& points : adversarial(n, d, other())) {
+      for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
+        const bool ties = d == 1 || other() == DType::uint8 || other() == DType::int8;
+        if (metric == Metric::cosine && ties) continue;
+        const InitCase c{k, metric, Init::kmeans_plusplus, 5, 0};
+        RowList rows = chosen_rows(points.view, c, {}, execution_);
+        const RowList expected = NaiveKMeansPlusPlus(points.view, c, {}).run();
+        rows.resize(expected.size());  // it ends where no mass is left
+        EXPECT_EQ(rows, expected) << points.name << " d=" << d << " " << name_of(metric);
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Forced, ForcedInitTest,
+                         testing::Combine(testing::Values("avx512", "avx2", "portable"),
+                                          testing::ValuesIn(kAllDTypes)),
+                         forced_name);
 
 TEST(InitBlobsTest, EveryBlobGetsASeed) {
   for (const std::int64_t k : {10, 50}) {

@@ -57,6 +57,7 @@ struct BlockScratch {
 };
 
 constexpr std::int64_t kLanePoints = kLaneVectors * HWY_MAX_BYTES / 4;
+static_assert(kTileRows % (2 * kLanePoints) == 0, "block_points of lane tiles");
 constexpr std::int64_t kScratchPoints = kBlockPoints > kLanePoints ? kBlockPoints : kLanePoints;
 
 HWY_INLINE BlockScratch carve(char* scratch, std::int64_t d, std::int64_t k,

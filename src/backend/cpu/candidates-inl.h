@@ -33,14 +33,6 @@ HWY_NOINLINE void compact(Candidates& c, float threshold) {
   c.count = kept;
 }
 
-/// A bit for each lane; of just the size that is stored, so that it never meets memory.
-template <class M>
-HWY_INLINE std::uint64_t bits_of(M mask) {
-  std::conditional_t<HWY_MAX_BYTES >= 64, std::uint16_t, std::uint8_t> bits;
-  hn::StoreMaskBits(DF(), mask, reinterpret_cast<std::uint8_t*>(&bits));
-  return bits;
-}
-
 template <int kVectors>
 HWY_INLINE std::uint64_t mask_below(const float* lower, float threshold) {
   const DF df;

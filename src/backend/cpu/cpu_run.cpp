@@ -49,13 +49,14 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
       n_(plan.problem.n_samples),
       d_(plan.problem.n_features),
       k_(plan.problem.n_clusters),
-      metric_(plan.problem.metric) {
+      metric_(plan.problem.metric),
+      assign_keeps_tiles_(plan.problem.stop_rule.max_iter > 1 && kernels.keeps_tiles(d_, k_)) {
   const auto workers = static_cast<std::size_t>(team_.threads());
   const auto padded = static_cast<std::size_t>(round_up(d_, kFeaturePad));
   changes_.resize(workers);
   scratch_.resize(workers);
   for (auto& s : scratch_) s.resize(kernels_.assign_scratch_bytes(d_, k_));
-  tiles_.resize(kept_values(plan_.problem, kernels_));
+  if (assign_keeps_tiles_) tiles_.resize(kept_values(plan_.problem, kernels_));
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
   labels_.resize(static_cast<std::size_t>(n_));
@@ -313,7 +314,7 @@ void CpuRun::assign(const Chunk& chunk) {
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
   // nothing.
   const std::int64_t block = kernels_.block_points(d_, k_);
-  const bool keep = tiles_.size() > 0 && rows == n_;
+  const bool keep = assign_keeps_tiles_ && tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
   team.for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
@@ -376,6 +377,11 @@ void CpuRun::begin_seeding(const ChunkSource& source) {
   data.lengths = metric_ == Metric::cosine ? lengths_.data() : nullptr;
   data.metric = metric_;
   data.range = range_;
+  if (d_ <= kMostSeedTileFeatures) {
+    if (tiles_.size() == 0) tiles_.resize(kept_values(plan_.problem, kernels_));
+    data.tiles = tiles_.size() > 0 ? tiles_.data() : nullptr;
+    data.tiles_packed = tiles_scale_ == norm_scale_;
+  }
   data.n = n_;
   data.n_clusters = k_;
   seeding_.emplace(data);
@@ -385,7 +391,10 @@ std::vector<std::int64_t> CpuRun::draw(std::span<const double> u) { return seedi
 std::vector<double> CpuRun::try_seeds(std::span<const std::int64_t> rows) {
   return seeding_->try_seeds(rows);
 }
-void CpuRun::accept_seed(std::int64_t row) { seeding_->accept_seed(row); }
+void CpuRun::accept_seed(std::int64_t row) {
+  seeding_->accept_seed(row);
+  if (seeding_->tiles_packed()) tiles_scale_ = norm_scale_;
+}
 void CpuRun::accept_seeds(std::span<const std::int64_t> rows) { seeding_->accept_seeds(rows); }
 std::vector<std::int64_t> CpuRun::sample_rows(double factor, std::uint64_t seed,
                                               std::uint32_t round) {

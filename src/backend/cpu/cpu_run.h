@@ -13,13 +13,13 @@
 
 namespace warpmeans::cpu {
 
-/// How many floats of packed points a run keeps from one iteration to the next: all of a small
-/// item, where there is a next iteration and the kernel takes them; else none.
+/// How many floats of packed points a run keeps from one pass to the next: all of a small item,
+/// where k-means++ or the assign kernel takes them; else none.
 inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
-  constexpr std::int64_t kMost = 1 << 18;
-  const std::int64_t n = p.n_samples, d = p.n_features, k = p.n_clusters;
-  if (n * d > kMost || p.stop_rule.max_iter < 2 || !kernels.keeps_tiles(d, k)) return 0;
-  return round_up(n, kernels.block_points(d, k)) * d;
+  constexpr std::int64_t kMost = 1 << 20;
+  const std::int64_t n = p.n_samples, d = p.n_features;
+  const bool taken = d <= kMostSeedTileFeatures || kernels.keeps_tiles(d, p.n_clusters);
+  return taken && n * d <= kMost ? round_up(n, kTileRows) * d : 0;
 }
 
 class CpuRun : public Run {
@@ -65,7 +65,7 @@ class CpuRun : public Run {
  private:
   using Clock = std::chrono::steady_clock;
   /// Multiply-adds below which waking a thread costs more than it brings.
-  static constexpr std::int64_t kSerialWork = 400'000;
+  static constexpr std::int64_t kSerialWork = 2'500'000;
 
   /// A point on its way to an empty cluster, and where it was.
   struct Relocation {
@@ -128,10 +128,11 @@ class CpuRun : public Run {
   ClusterSums sums_;
   std::vector<std::vector<LabelChange>> changes_;  // one list a worker
   std::vector<AlignedVector<char>> scratch_;       // one a worker
-  AlignedVector<float> tiles_;                     // (n, d) packed points of a small item
-  double tiles_scale_ = 0;                         // that they were packed with; 0: not yet
-  std::vector<double> farthest_;                   // (n) distances, only while relocating
-  std::vector<double> inertia_blocks_;             // (n / 1024)
+  const bool assign_keeps_tiles_;
+  AlignedVector<float> tiles_;          // (n, d) packed points of a small item
+  double tiles_scale_ = 0;              // that they were packed with; 0: not yet
+  std::vector<double> farthest_;        // (n) distances, only while relocating
+  std::vector<double> inertia_blocks_;  // (n / 1024)
   bool inertia_measured_ = false;
   double mean_variance_ = -1;
   bool labels_current_ = false, stop_ = false, converged_ = false;

@@ -17,6 +17,9 @@ inline constexpr std::int64_t kFeaturePad = 16;
 /// Sums in float64 that are not integers run over blocks of this many rows, at fixed places.
 inline constexpr std::int64_t kSumBlock = 1024;
 
+/// Points packed one a lane come in tiles; memory for them is of a multiple of this many.
+inline constexpr std::int64_t kTileRows = 64;
+
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
@@ -88,8 +91,8 @@ struct AssignArgs {
   std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
   std::int64_t doubtful = 0;                    // counted up
   char* scratch = nullptr;                      // assign_scratch_bytes, 64-byte aligned
-  // Where rows, once packed, stay for the next iteration: (rows up to a multiple of block_points,
-  // d) floats, 64-byte aligned, or null.
+  // Where rows, once packed, stay for the next iteration: (rows up to a multiple of kTileRows, d)
+  // floats, 64-byte aligned, or null.
   float* tiles = nullptr;
   bool tiles_packed = false;
 };
@@ -141,6 +144,27 @@ struct SeedFilterArgs {
   std::int64_t trials = 0;
 };
 
+/// Rows this short are screened whole, by tiles of points; see seed_screen.
+inline constexpr std::int64_t kMostSeedTileFeatures = 64;
+
+/// A row and a trial of a k-means++ step are no nearer than the row and its seed, D apart, where
+/// x.t <= |x|^2 / 2 - D^2 / 2 + half_squares[t] - slopes[t] * |x| in float32; see docs/cpu.md.
+struct SeedScreenArgs {
+  Rows rows;                              // row 0 is the first of a block
+  const double* sq_distance = nullptr;    // (count) to the nearest seed
+  const std::int32_t* nearest = nullptr;  // (count) that seed; -1: none yet
+  const float* norms = nullptr;           // (count) upper bounds of |y'|
+  std::int64_t count = 0;
+  const float* trials = nullptr;  // (n_trials, round_up(d, kFeaturePad)) as the screen sees them
+  const float* half_squares = nullptr;  // (n_trials) NaN: float32 cannot square this trial
+  const float* slopes = nullptr;        // (n_trials)
+  std::int64_t n_trials = 0;
+  // Where rows, once packed, stay for the next step: (rows up to a multiple of kTileRows, d)
+  // floats, 64-byte aligned, or null.
+  float* tiles = nullptr;
+  bool tiles_packed = false;
+};
+
 struct Kernels {
   std::string_view name;
   std::int64_t panel_width;  // centroids
@@ -168,6 +192,9 @@ struct Kernels {
   /// The pairs of a block whose trial may be nearer than the seed, by rows; returns how many. One
   /// more than there are is written to.
   std::int64_t (*seed_filter)(const SeedFilterArgs&, SeedPair* pairs);
+  /// The pairs of a block of rows with at most kMostSeedTileFeatures whose trial may be nearer than
+  /// the seed; those of a trial by rows. Returns how many.
+  std::int64_t (*seed_screen)(const SeedScreenArgs&, SeedPair* pairs);
   /// dots[q] = x'_row . trial of pairs[q], q in [0, n); rows of pairs before `known` are asked for.
   void (*seed_dots)(const Rows&, const float* trials, std::int64_t trial_stride,
                     const SeedPair* pairs, std::int64_t n, std::int64_t known, float* dots);

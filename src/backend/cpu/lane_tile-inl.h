@@ -18,8 +18,8 @@
 #include "backend/cpu/assign_scratch-inl.h"
 #include "backend/cpu/candidates-inl.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/pack_lanes-inl.h"
 #include "backend/cpu/row_loads-inl.h"
-#include "backend/cpu/transpose-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
@@ -65,35 +65,6 @@ HWY_INLINE void lane_tile(const Panels& p, const float* HWY_RESTRICT x, std::int
       best.least[v] = hn::Min(best.least[v], sum[q][v]);
       best.id[v] = hn::IfThenElse(less, id, best.id[v]);
     }
-  }
-}
-
-/// Packs a tile of points, one a lane. Rows outside float32's range come along; their outcome is
-/// not used.
-template <typename T>
-HWY_NOINLINE void pack_lanes(const Rows& rows, std::int64_t i0, std::int64_t n, float* scratch,
-                             float* packed) {
-  const std::int64_t d = rows.d;
-  if (d <= 8 && !rows.wide) {  // a vector would be mostly padding
-    if constexpr (!std::is_same_v<T, double>) {
-      const auto scale = static_cast<float>(rows.scale);
-      for (std::int64_t f = 0; f < d; ++f) {
-        for (std::int64_t q = 0; q < kLanePoints; ++q) {
-          const T* x = static_cast<const T*>(rows.data) + (i0 + std::min(q, n - 1)) * rows.stride;
-          packed[f * kLanePoints + q] = (scalar_float(x[f]) - rows.mean32[f]) * scale;
-        }
-      }
-    }
-    return;
-  }
-  for (std::int64_t f0 = 0; f0 < d; f0 += kPartFeatures) {
-    const std::int64_t part = std::min(kPartFeatures, d - f0);
-    const std::int64_t stride = std::min(kPartFeatures, round_up(part, kFeaturePad));
-    for (std::int64_t q = 0; q < n; ++q) {
-      screen_part_t<T>(rows, i0 + q, f0, part, scratch + q * stride);
-    }
-    if (n < kLanePoints) std::fill(scratch + n * stride, scratch + kLanePoints * stride, 0.0f);
-    transpose_tile(scratch, stride, part, kLanePoints, packed + f0 * kLanePoints);
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include <hwy/highway.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <type_traits>
@@ -57,17 +58,35 @@ HWY_INLINE VD load_double(DD dd, const T* p) {
   }
 }
 
-/// Calls body(p, f, valid) over a row in steps of `lanes`; p always has `lanes` readable elements:
-/// the last, partial step reads a zero-padded copy.
+/// Copies the first n < kSize elements and makes the others zero. Without a call of memcpy, which
+/// would cost more than short rows do.
+template <int kSize, typename T>
+HWY_INLINE void copy_tail(const T* from, std::int64_t n, T* HWY_RESTRICT to) {
+#if HWY_TARGET <= HWY_AVX2  // has masked loads, if only of whole words
+  if constexpr (sizeof(T) >= 4 || HWY_TARGET <= HWY_AVX3) {
+    const hn::CappedTag<T, kSize> dt;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(dt));
+    for (std::int64_t l = 0; l < kSize; l += lanes) {
+      const auto left = static_cast<std::size_t>(std::max<std::int64_t>(0, n - l));
+      hn::StoreU(hn::MaskedLoad(hn::FirstN(dt, left), dt, from + l), dt, to + l);
+    }
+    return;
+  }
+#endif
+  std::memset(static_cast<void*>(to), 0, kSize * sizeof(T));
+  std::memcpy(static_cast<void*>(to), static_cast<const void*>(from),
+              static_cast<std::size_t>(n) * sizeof(T));
+}
+
+/// Calls body(p, f) over a row in steps of `lanes`; p always has `lanes` readable elements: the
+/// last, partial step reads a zero-padded copy.
 template <typename T, class Body>
 HWY_INLINE void for_each_vector(const T* row, std::int64_t d, std::int64_t lanes, Body&& body) {
   std::int64_t f = 0;
   for (; f + lanes <= d; f += lanes) body(row + f, f);
   if (f < d) {
     alignas(64) T tail[16];
-    std::memset(static_cast<void*>(tail), 0, sizeof(tail));
-    std::memcpy(static_cast<void*>(tail), static_cast<const void*>(row + f),
-                static_cast<std::size_t>(d - f) * sizeof(T));
+    copy_tail<16>(row + f, d - f, tail);
     body(static_cast<const T*>(tail), f);
   }
 }
@@ -89,6 +108,14 @@ struct EightSums {
   }
 };
 
+/// A bit for each lane; of just the size that is stored, so that it never meets memory.
+template <class M>
+HWY_INLINE std::uint64_t bits_of(M mask) {
+  std::conditional_t<HWY_MAX_BYTES >= 64, std::uint16_t, std::uint8_t> bits;
+  hn::StoreMaskBits(DF(), mask, reinterpret_cast<std::uint8_t*>(&bits));
+  return bits;
+}
+
 /// Asks for bytes that will be wanted some microseconds later, into the second-level cache: more of
 /// these can be under way at once than of loads, which is what hides the memory's latency. The
 /// bytes need not exist.
@@ -105,6 +132,15 @@ HWY_INLINE float scalar_float(T x) {
     return bfloat16_to_float(std::bit_cast<std::uint16_t>(x));
   } else {
     return static_cast<float>(x);
+  }
+}
+
+template <typename T>
+HWY_INLINE double scalar_double(T x) {
+  if constexpr (std::is_same_v<T, double>) {
+    return x;
+  } else {
+    return static_cast<double>(scalar_float(x));
   }
 }
 
@@ -180,11 +216,8 @@ HWY_INLINE double exact_score_t(const T* row, const C* centroid, std::int64_t d,
     const T* x = row + f;
     const C* c = centroid + f;
     if (f + 8 > d) {
-      const auto rest = static_cast<std::size_t>(d - f);
-      std::memset(static_cast<void*>(x_tail), 0, sizeof(x_tail));
-      std::memset(static_cast<void*>(c_tail), 0, sizeof(c_tail));
-      std::memcpy(static_cast<void*>(x_tail), static_cast<const void*>(x), rest * sizeof(T));
-      std::memcpy(static_cast<void*>(c_tail), static_cast<const void*>(c), rest * sizeof(C));
+      copy_tail<8>(x, d - f, x_tail);
+      copy_tail<8>(c, d - f, c_tail);
       x = x_tail;
       c = c_tail;
     }

@@ -6,8 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <type_traits>
 
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/pack_lanes-inl.h"
 #include "backend/cpu/row_loads-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -154,6 +157,137 @@ std::int64_t seed_filter(const SeedFilterArgs& args, SeedPair* pairs) {
   return kept;
 }
 
+/// What a tile's points bring into the comparison.
+struct SeedTilePoints {
+  alignas(64) float own[kLanePoints] = {};  // |x|^2 / 2 - D^2 / 2
+  alignas(64) float norms[kLanePoints] = {};
+
+  /// NaN where a point has no seed yet or float32 cannot square it.
+  HWY_INLINE void load(const SeedScreenArgs& args, std::int64_t i0, std::int64_t n) {
+    const DD dd;
+    const hn::Rebind<float, DD> single;
+    const hn::Rebind<std::int32_t, DD> indices;
+    const auto lanes = static_cast<std::int64_t>(hn::Lanes(dd));
+    const float* norm = args.norms + i0;
+    const double* sq_distance = args.sq_distance + i0;
+    const std::int32_t* nearest = args.nearest + i0;
+    alignas(64) float some_norms[kLanePoints] = {};
+    alignas(64) double some_distances[kLanePoints] = {};
+    alignas(64) std::int32_t some_seeds[kLanePoints] = {};
+    if (n < kLanePoints) {
+      norm = std::copy_n(norm, n, some_norms) - n;
+      sq_distance = std::copy_n(sq_distance, n, some_distances) - n;
+      nearest = std::copy_n(nearest, n, some_seeds) - n;
+    }
+    const VD shrunk = hn::Set(dd, 0.5 * (1 - 0x1p-20)), half = hn::Set(dd, 0.5);
+    const auto nan = hn::Set(single, std::numeric_limits<float>::quiet_NaN());
+    for (std::int64_t q = 0; q < kLanePoints; q += lanes) {
+      const auto narrow = hn::LoadU(single, norm + q);
+      const VD wide = hn::PromoteTo(dd, narrow);
+      const VD sq = hn::Sub(hn::Mul(hn::Mul(wide, wide), shrunk),
+                            hn::Mul(hn::LoadU(dd, sq_distance + q), half));
+      const auto seedless =
+          hn::RebindMask(single, hn::Lt(hn::LoadU(indices, nearest + q), hn::Zero(indices)));
+      const auto usable = hn::AndNot(seedless, hn::Le(narrow, hn::Set(single, kMostNorm)));
+      hn::Store(hn::IfThenElse(usable, hn::DemoteTo(single, sq), nan), single, own + q);
+      hn::Store(hn::IfThenElseZero(usable, narrow), single, norms + q);
+    }
+  }
+};
+
+/// Appends the pairs of a tile of n points and kTrials trials from `first` on.
+template <int kTrials>
+HWY_INLINE SeedPair* seed_tile(const SeedScreenArgs& args, const float* HWY_RESTRICT x,
+                               std::int64_t first, std::int64_t i0, std::int64_t n,
+                               const SeedTilePoints& points, SeedPair* pairs) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  const std::int64_t d = args.rows.d, stride = round_up(d, kFeaturePad);
+  const float* trials = args.trials + first * stride;
+  VF dots[kTrials][kLaneVectors];
+#pragma GCC unroll 16
+  for (int t = 0; t < kTrials; ++t) {
+    for (int v = 0; v < kLaneVectors; ++v) dots[t][v] = hn::Zero(df);
+  }
+  for (std::int64_t f = 0; f < d; ++f) {
+    VF xv[kLaneVectors];
+    for (int v = 0; v < kLaneVectors; ++v)
+      xv[v] = hn::Load(df, x + (f * kLaneVectors + v) * kLanes);
+#pragma GCC unroll 16
+    for (int t = 0; t < kTrials; ++t) {
+      const VF trial = hn::Set(df, trials[t * stride + f]);
+      for (int v = 0; v < kLaneVectors; ++v) dots[t][v] = hn::MulAdd(trial, xv[v], dots[t][v]);
+    }
+  }
+  const std::uint64_t all = n < 64 ? (std::uint64_t{1} << n) - 1 : ~std::uint64_t{0};
+#pragma GCC unroll 16
+  for (int t = 0; t < kTrials; ++t) {
+    const VF half = hn::Set(df, args.half_squares[first + t]);
+    const VF slope = hn::Set(df, args.slopes[first + t]);
+    std::uint64_t out_of_reach = 0;
+    for (int v = 0; v < kLaneVectors; ++v) {
+      const VF sum = hn::Add(hn::Load(df, points.own + v * kLanes), half);
+      const VF reach = hn::NegMulAdd(hn::Load(df, points.norms + v * kLanes), slope, sum);
+      out_of_reach |= bits_of(hn::Le(dots[t][v], reach)) << (v * kLanes);
+    }
+    for (std::uint64_t todo = all & ~out_of_reach; todo; todo &= todo - 1) {
+      const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(todo));
+      *pairs++ = {static_cast<std::int32_t>(i0 + q), static_cast<std::int32_t>(first + t)};
+    }
+  }
+  return pairs;
+}
+
+/// All trials against a tile of points at a time, a point a lane: rows are so short that to look
+/// whether the triangle inequality rules a pair out would take as long.
+std::int64_t seed_screen(const SeedScreenArgs& args, SeedPair* pairs) {
+  constexpr std::int64_t kMostFeatures = kMostSeedTileFeatures;
+  alignas(64) float rows[kLanePoints * kMostFeatures], tile[kLanePoints * kMostFeatures];
+  SeedTilePoints points;
+  SeedPair* end = pairs;
+  for (std::int64_t i0 = 0; i0 < args.count; i0 += kLanePoints) {
+    const std::int64_t n = std::min<std::int64_t>(kLanePoints, args.count - i0);
+    float* x = args.tiles ? args.tiles + i0 * args.rows.d : tile;
+    if (!args.tiles_packed) {
+      with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
+        pack_lanes<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args.rows, i0, n,
+                                                                               rows, x);
+      });
+    }
+    points.load(args, i0, n);
+    std::int64_t t = 0;
+    for (; t + kLaneCentroids <= args.n_trials; t += kLaneCentroids) {
+      end = seed_tile<kLaneCentroids>(args, x, t, i0, n, points, end);
+    }
+    switch (args.n_trials - t) {  // so many are left over
+      case 7:
+        end = seed_tile<7>(args, x, t, i0, n, points, end);
+        break;
+      case 6:
+        end = seed_tile<6>(args, x, t, i0, n, points, end);
+        break;
+      case 5:
+        end = seed_tile<5>(args, x, t, i0, n, points, end);
+        break;
+      case 4:
+        end = seed_tile<4>(args, x, t, i0, n, points, end);
+        break;
+      case 3:
+        end = seed_tile<3>(args, x, t, i0, n, points, end);
+        break;
+      case 2:
+        end = seed_tile<2>(args, x, t, i0, n, points, end);
+        break;
+      case 1:
+        end = seed_tile<1>(args, x, t, i0, n, points, end);
+        break;
+      default:
+        break;
+    }
+  }
+  return end - pairs;
+}
+
 template <typename T>
 HWY_NOINLINE void sketch_row_t(const Rows& rows, std::int64_t i, const double* axes, float* out) {
   const DD dd;
@@ -201,9 +335,7 @@ HWY_INLINE double sq_distance_t(const Rows& ra, const T* x, const T* y, double f
   for_each_vector(x, ra.d, 8, [&](const T* p, std::int64_t f) HWY_ATTR {
     const T* q = y + f;
     if (f + 8 > ra.d) {
-      std::memset(static_cast<void*>(y_tail), 0, sizeof(y_tail));
-      std::memcpy(static_cast<void*>(y_tail), static_cast<const void*>(q),
-                  static_cast<std::size_t>(ra.d - f) * sizeof(T));
+      copy_tail<8>(q, ra.d - f, y_tail);
       q = y_tail;
     }
     for (int v = 0; v < EightSums::kVectors; ++v) {
@@ -241,6 +373,7 @@ void sq_distances(const Rows& rows, const Rows& trials, const SeedPair* pairs, s
 
 void fill_seeds(Kernels& table) {
   table.seed_filter = &seed_filter;
+  table.seed_screen = &seed_screen;
   table.seed_dots = &seed_dots;
   table.sketch_row = &sketch_row;
   table.sq_distances = &sq_distances;

@@ -4,8 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "core/element.h"
-#include "core/philox.h"
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
@@ -26,6 +24,7 @@ Seeding::Seeding(const SeedingData& data)
       sq_distance_(static_cast<std::size_t>(data.n), 1.0),
       nearest_(static_cast<std::size_t>(data.n), -1),
       block_mass_(static_cast<std::size_t>(n_blocks())),
+      short_rows_(data.layout.d <= kMostSeedTileFeatures),
       workers_(static_cast<std::size_t>(data.team->threads())),
       sketch_(data) {
   for (std::int64_t b = 0; b < n_blocks(); ++b) refresh_block(b);
@@ -91,9 +90,28 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
     state.gains.clear();
     state.overflowed = false;
   }
+  if (count > kMostTrials) return;  // seeds of a round of k-means||, which no pass screens
+  if (short_rows_) {
+    bound_trials();
+    return;
+  }
   trials_.largest_norm = *std::max_element(trials_.norms.begin(), trials_.norms.end());
-  if (!sketch_.empty() && count <= kMostTrials) {
-    trials_.sketches = sketch_.of_trials(view, count);
+  measure_gaps();
+  if (!sketch_.empty()) trials_.sketches = sketch_.of_trials(view, count);
+}
+
+/// What distance_bound takes of each trial, for tiles that compute it in float32: that rounds by
+/// less than 3 * 2^-24 of the squares, of which 2^-20 is taken off.
+void Seeding::bound_trials() {
+  const std::size_t count = trials_.norms.size();
+  trials_.half_squares.resize(count);
+  trials_.slopes.resize(count);
+  for (std::size_t t = 0; t < count; ++t) {
+    const auto norm = static_cast<double>(trials_.norms[t]);
+    const bool usable = norm <= kMostSeedNorm;
+    trials_.half_squares[t] = usable ? static_cast<float>(0.5 * distance_bound(0, norm, 0))
+                                     : std::numeric_limits<float>::quiet_NaN();
+    trials_.slopes[t] = static_cast<float>(0.5 * (slope_ * norm + unit_slack_) * (1 + 0x1p-20));
   }
 }
 
@@ -101,7 +119,7 @@ void Seeding::load_trials(std::span<const std::int64_t> rows) {
 /// rounding takes from the squares, 2^-20, is far more than these few float64 operations round.
 double Seeding::distance_bound(double norm, double other, double dot) const {
   return (norm * norm + other * other) * (1 - 0x1p-20) - 2 * dot - slope_ * norm * other -
-         unit_slack_ * (norm + other);
+         unit_slack_ * (norm + other) - 0x1p-119 * static_cast<double>(data_.layout.d);
 }
 
 /// A quarter of the squared distance between each seed and each trial, from below: a point no
@@ -138,9 +156,52 @@ std::int64_t Seeding::screen_pairs(const Rows& rows, std::int64_t first_row, See
     const double norm = data_.norms[row];
     const double bound = distance_bound(norm, trials_.norms[static_cast<std::size_t>(pair.trial)],
                                         static_cast<double>(dots[q]));
-    const bool screened = (nearest_[row] >= 0) & (norm <= 0x1p40);
+    const bool screened = (nearest_[row] >= 0) & (norm <= kMostSeedNorm);
     pairs[kept] = pair;
     kept += !(screened & (bound >= sq_distance_[row]));
+  }
+  return kept;
+}
+
+/// The pairs of a block, whose `rows` these are, that float32 cannot rule out, by the tile.
+std::int64_t Seeding::pairs_by_tiles(const Rows& rows, std::int64_t first, std::int64_t count,
+                                     SeedPair* pairs) {
+  SeedScreenArgs args;
+  args.rows = rows;
+  args.sq_distance = sq_distance_.data() + first;
+  args.nearest = nearest_.data() + first;
+  args.norms = data_.norms + first;
+  args.count = count;
+  args.trials = trials_.screen.data();
+  args.half_squares = trials_.half_squares.data();
+  args.slopes = trials_.slopes.data();
+  args.n_trials = static_cast<std::int64_t>(trials_.rows.size());
+  args.tiles = data_.tiles ? data_.tiles + first * rows.d : nullptr;
+  args.tiles_packed = data_.tiles_packed;
+  return data_.kernels->seed_screen(args, pairs);
+}
+
+/// The same of long rows: most are ruled out without being read.
+std::int64_t Seeding::pairs_by_filter(const Rows& rows, std::int64_t first, std::int64_t count,
+                                      SeedPair* pairs) {
+  SeedFilterArgs args;
+  args.sq_distance = sq_distance_.data() + first;
+  args.nearest = nearest_.data() + first;
+  args.norms = data_.norms + first;
+  args.gaps = trials_.gaps.data();
+  args.sketches = sketch_.of_rows(first);
+  args.trial_sketches = trials_.sketches.data();
+  args.largest_trial_norm = trials_.largest_norm;
+  args.count = count;
+  args.trials = static_cast<std::int64_t>(trials_.rows.size());
+  const std::int64_t n = data_.kernels->seed_filter(args, pairs);
+  if (n_seeds_ == 0) return n;
+  std::int64_t kept = 0;
+  for (std::int64_t done = 0; done < n; done += kPairsAtOnce) {
+    const std::int64_t few = std::min(kPairsAtOnce, n - done);
+    const std::int64_t left = screen_pairs(rows, first, pairs + done, few, n - done);
+    std::copy_n(pairs + done, left, pairs + kept);
+    kept += left;
   }
   return kept;
 }
@@ -153,27 +214,16 @@ void Seeding::gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_
   const Rows trials = trials_.view(data_.layout);
   rows.data = rows.row(begin);
   if (rows.lengths) rows.lengths += begin;
-  const std::int64_t first = chunk.first_row + begin;
-  SeedFilterArgs args;
-  args.sq_distance = sq_distance_.data() + first;
-  args.nearest = nearest_.data() + first;
-  args.norms = data_.norms + first;
-  args.gaps = trials_.gaps.data();
-  args.sketches = sketch_.of_rows(first);
-  args.trial_sketches = trials_.sketches.data();
-  args.largest_trial_norm = trials_.largest_norm;
-  args.count = end - begin;
-  args.trials = static_cast<std::int64_t>(trials_.rows.size());
-  state.pairs.resize(static_cast<std::size_t>(args.count * args.trials + 1));
+  const std::int64_t first = chunk.first_row + begin, count = end - begin;
+  state.pairs.resize(static_cast<std::size_t>(count) * trials_.rows.size() + 1);
   SeedPair* pairs = state.pairs.data();
-  const std::int64_t n = data_.kernels->seed_filter(args, pairs);
+  const std::int64_t n = short_rows_ ? pairs_by_tiles(rows, first, count, pairs)
+                                     : pairs_by_filter(rows, first, count, pairs);
   double now[kPairsAtOnce];
   for (std::int64_t done = 0; done < n; done += kPairsAtOnce) {
     const std::int64_t few = std::min(kPairsAtOnce, n - done);
-    const std::int64_t kept =
-        n_seeds_ == 0 ? few : screen_pairs(rows, first, pairs + done, few, n - done);
-    data_.kernels->sq_distances(rows, trials, pairs + done, kept, now);
-    for (std::int64_t q = 0; q < kept; ++q) {
+    data_.kernels->sq_distances(rows, trials, pairs + done, few, now);
+    for (std::int64_t q = 0; q < few; ++q) {
       const SeedPair pair = pairs[done + q];
       const auto row = static_cast<std::size_t>(first + pair.row);
       if (now[q] < sq_distance_[row] || nearest_[row] < 0) {
@@ -229,7 +279,6 @@ void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end
 
 std::vector<double> Seeding::try_seeds(std::span<const std::int64_t> rows) {
   load_trials(rows);
-  measure_gaps();
   const std::size_t count = rows.size();
   potentials_.resize(static_cast<std::size_t>(n_blocks()) * count);
   data_.source->for_each([&](const Chunk& chunk) {
@@ -255,18 +304,20 @@ void Seeding::take(const Gain& gain, std::int32_t seed) {
 }
 
 void Seeding::add_seed(std::size_t trial) {
-  if (seed_screen_.size() < (n_seeds_ + 1) * d_padded_) {
+  ++n_seeds_;
+  if (short_rows_) return;  // nothing asks for the seeds
+  const std::int64_t before = n_seeds_ - 1;
+  if (seed_screen_.size() < n_seeds_ * d_padded_) {
     AlignedVector<float> larger;
-    larger.resize(std::max<std::int64_t>(16, 2 * n_seeds_) * d_padded_);
-    if (n_seeds_ > 0) {
-      std::copy(seed_screen_.data(), seed_screen_.data() + n_seeds_ * d_padded_, larger.data());
+    larger.resize(std::max<std::int64_t>(16, 2 * before) * d_padded_);
+    if (before > 0) {
+      std::copy(seed_screen_.data(), seed_screen_.data() + before * d_padded_, larger.data());
     }
     seed_screen_ = std::move(larger);
   }
   const float* screen = trials_.screen.data() + static_cast<std::int64_t>(trial) * d_padded_;
-  std::copy(screen, screen + d_padded_, seed_screen_.data() + n_seeds_ * d_padded_);
+  std::copy(screen, screen + d_padded_, seed_screen_.data() + before * d_padded_);
   seed_norms_.push_back(trials_.norms[trial]);
-  ++n_seeds_;
 }
 
 void Seeding::accept_seed(std::int64_t row) {
@@ -277,7 +328,6 @@ void Seeding::accept_seed(std::int64_t row) {
     // Not tried, or too many gains to remember: one pass with this row alone.
     const std::int64_t one[] = {row};
     load_trials(one);
-    measure_gaps();
     data_.source->for_each([&](const Chunk& chunk) {
       const auto take_block = [&](std::int64_t begin, std::int64_t end, int worker) {
         WorkerState& state = workers_[static_cast<std::size_t>(worker)];
@@ -289,6 +339,7 @@ void Seeding::accept_seed(std::int64_t row) {
       };
       data_.team->for_ranges(chunk.points.rows, kSumBlock, take_block);
     });
+    data_.tiles_packed = data_.tiles != nullptr;
     add_seed(0);
   } else {
     const auto trial = static_cast<std::int32_t>(found - trials_.rows.begin());
@@ -307,89 +358,7 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(static_cast<std::size_t>(trial));
   }
   trials_.rows.clear();
-  if (n_seeds_ == kSketchAxes && sketch_.pays()) sketch_.make(seed_screen_);
-}
-
-void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
-  load_trials(rows);
-  const auto count = static_cast<std::int64_t>(rows.size());
-  const Rows trials = trials_.view(data_.layout);
-  // The new seeds as centroids, of unit length for cosine: the assign kernel finds the nearest,
-  // float64 its distance.
-  const bool wide = data_.layout.dtype == DType::float64;
-  std::vector<double> values(static_cast<std::size_t>(count * data_.layout.d));
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const auto at = static_cast<std::int64_t>(i);
-    const double value = element_at(data_.layout.dtype, trials_.data.data(), at) *
-                         trials.unit_factor(at / data_.layout.d);
-    if (wide) {
-      values[i] = value;
-    } else {
-      reinterpret_cast<float*>(values.data())[i] = static_cast<float>(value);
-    }
-  }
-  ExactCentroids exact{values.data(),
-                       wide ? DType::float64 : DType::float32,
-                       data_.lengths ? Metric::cosine : Metric::euclidean,
-                       count,
-                       data_.layout.d,
-                       nullptr};
-  CentroidPanels panels;
-  panels.build(*data_.kernels, *data_.team, exact, data_.range);
-  std::vector<AlignedVector<char>> scratch(workers_.size());
-  for (auto& s : scratch) s.resize(data_.kernels->assign_scratch_bytes(data_.layout.d, count));
-  std::vector<std::int32_t> labels(static_cast<std::size_t>(data_.n), -1);
-  data_.source->for_each([&](const Chunk& chunk) {
-    const Rows rows = data_.rows_of(chunk);
-    data_.team->for_ranges(
-        chunk.points.rows, kSumBlock, [&](std::int64_t begin, std::int64_t end, int worker) {
-          AssignArgs args;
-          args.rows = rows;
-          args.rows.scale = panels.scale();
-          args.norms = data_.norms + chunk.first_row;
-          args.panels = &panels.panels();
-          args.exact = &panels.exact();
-          args.labels = labels.data() + chunk.first_row;
-          args.scratch = scratch[static_cast<std::size_t>(worker)].data();
-          data_.kernels->assign(args, begin, end - begin);
-          for (std::int64_t local = begin; local < end; ++local) {
-            const std::int64_t row = chunk.first_row + local;
-            const std::int32_t label = labels[static_cast<std::size_t>(row)];
-            double now = 0;
-            const SeedPair pair = {static_cast<std::int32_t>(local), label};
-            data_.kernels->sq_distances(rows, trials, &pair, 1, &now);
-            if (nearest_[static_cast<std::size_t>(row)] < 0 ||
-                now < sq_distance_[static_cast<std::size_t>(row)]) {
-              take({row, label, now}, static_cast<std::int32_t>(n_seeds_) + label);
-            }
-          }
-          refresh_block((chunk.first_row + begin) / kSumBlock);
-        });
-  });
-  for (std::int64_t t = 0; t < count; ++t) add_seed(static_cast<std::size_t>(t));
-  trials_.rows.clear();
-}
-
-std::vector<std::int64_t> Seeding::sample_rows(double factor, std::uint64_t seed,
-                                               std::uint32_t round) const {
-  const double whole = whole_mass();
-  std::vector<std::int64_t> rows;
-  if (!(whole > 0)) return rows;
-  for (std::int64_t i = 0; i < data_.n; ++i) {
-    const double mass = weight(i) * sq_distance_[static_cast<std::size_t>(i)];
-    const double u = to_uniform(
-        random_bits(seed, DrawPurpose::parallel_rounds, round, static_cast<std::uint64_t>(i)));
-    if (u * whole < factor * mass) rows.push_back(i);
-  }
-  return rows;
-}
-
-std::vector<double> Seeding::seed_weights() const {
-  std::vector<double> weights(static_cast<std::size_t>(n_seeds_), 0.0);
-  for (std::int64_t i = 0; i < data_.n; ++i) {
-    weights[static_cast<std::size_t>(nearest_[static_cast<std::size_t>(i)])] += weight(i);
-  }
-  return weights;
+  if (n_seeds_ == kSketchAxes && !short_rows_ && sketch_.pays()) sketch_.make(seed_screen_);
 }
 
 }  // namespace warpmeans::cpu

@@ -28,6 +28,8 @@ class Seeding {
                                         std::uint32_t round) const;
   std::vector<double> seed_weights() const;
   double whole_mass() const;
+  /// Whether SeedingData::tiles now hold all points.
+  bool tiles_packed() const { return data_.tiles_packed; }
 
  private:
   /// Candidate rows on trial.
@@ -39,6 +41,7 @@ class Seeding {
     std::vector<float> norms;     // (t)
     std::vector<float> gaps;      // (seeds, kMostTrials), a quarter of squared distances
     std::vector<float> sketches;  // (kSketchSize, kMostTrials)
+    std::vector<float> half_squares, slopes;  // (t) see SeedScreenArgs
     float largest_norm = 0;
     Rows view(const Rows& layout) const;
   };
@@ -57,10 +60,15 @@ class Seeding {
 
   double weight(std::int64_t row) const { return data_.weights ? data_.weights[row] : 1.0; }
   void load_trials(std::span<const std::int64_t> rows);
+  void bound_trials();
   void measure_gaps();
   void try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state,
                  double* potentials);
   void gains_of_block(const Chunk& chunk, std::int64_t begin, std::int64_t end, WorkerState& state);
+  std::int64_t pairs_by_tiles(const Rows& rows, std::int64_t first, std::int64_t count,
+                              SeedPair* pairs);
+  std::int64_t pairs_by_filter(const Rows& rows, std::int64_t first, std::int64_t count,
+                               SeedPair* pairs);
   std::int64_t screen_pairs(const Rows& rows, std::int64_t first_row, SeedPair* pairs,
                             std::int64_t n, std::int64_t known) const;
   double distance_bound(double norm, double trial_norm, double dot) const;
@@ -70,6 +78,7 @@ class Seeding {
   std::int64_t n_blocks() const { return (data_.n + kSumBlock - 1) / kSumBlock; }
 
   static constexpr std::int64_t kPairsAtOnce = 64;
+  static constexpr double kMostSeedNorm = 0x1p40;  // whose square float32 can take
 
   SeedingData data_;
   Team alone_;
@@ -79,6 +88,7 @@ class Seeding {
   std::vector<std::int32_t> nearest_;  // (n) index of that seed, -1 before the first
   std::vector<double> block_mass_;     // (n / 1024)
   std::vector<double> potentials_;     // (n / 1024, trials)
+  const bool short_rows_;              // screened by tiles; else by triangle inequality and sketch
   std::vector<WorkerState> workers_;
   Trials trials_;
   AlignedVector<float> seed_screen_;  // (seeds, d_padded), capacity grows

@@ -21,6 +21,10 @@ struct SeedingData {
   const double* lengths = nullptr;  // (n) or null
   Metric metric = Metric::euclidean;
   PointRange range;
+  // Where rows, once packed, stay for the next pass and for assign; or null. See SeedScreenArgs.
+  // The first seed's pass packs them.
+  float* tiles = nullptr;
+  bool tiles_packed = false;
   std::int64_t n = 0;
   std::int64_t n_clusters = 0;
 

@@ -16,40 +16,58 @@
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
 
-/// Four rows by four features at `a`, turned; `features` of the four columns are written.
-template <bool kWhole>
-HWY_INLINE void transpose_4x4(const float* a, std::int64_t stride, std::int64_t features, int tile,
-                              float* HWY_RESTRICT out) {
-  const hn::FixedTag<float, 4> d4;
-  const hn::FixedTag<double, 2> d2;
-  const auto v0 = hn::LoadU(d4, a), v1 = hn::LoadU(d4, a + stride);
-  const auto v2 = hn::LoadU(d4, a + 2 * stride), v3 = hn::LoadU(d4, a + 3 * stride);
-  const auto lo01 = hn::BitCast(d2, hn::InterleaveLower(d4, v0, v1));
-  const auto lo23 = hn::BitCast(d2, hn::InterleaveLower(d4, v2, v3));
-  const auto hi01 = hn::BitCast(d2, hn::InterleaveUpper(d4, v0, v1));
-  const auto hi23 = hn::BitCast(d2, hn::InterleaveUpper(d4, v2, v3));
-  hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, lo01, lo23)), d4, out);
-  if (kWhole || features > 1) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, lo01, lo23)), d4, out + tile);
+/// Stores a vector's blocks of four floats, `step` floats apart.
+template <class D>
+HWY_INLINE void store_blocks(D df, hn::Vec<D> v, std::int64_t step, float* HWY_RESTRICT out) {
+  if constexpr (hn::MaxLanes(D()) == 4) {
+    hn::StoreU(v, df, out);
+  } else {
+    const hn::Half<D> half;
+    constexpr std::int64_t kBlocks = hn::MaxLanes(D()) / 8;
+    store_blocks(half, hn::LowerHalf(half, v), step, out);
+    store_blocks(half, hn::UpperHalf(half, v), step, out + kBlocks * step);
   }
-  if (kWhole || features > 2) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveLower(d2, hi01, hi23)), d4, out + 2 * tile);
-  }
-  if (kWhole) {
-    hn::StoreU(hn::BitCast(d4, hn::InterleaveUpper(d2, hi01, hi23)), d4, out + 3 * tile);
-  }
+}
+
+/// Four rows by a vector of features at `a`, turned.
+template <class D>
+HWY_INLINE void transpose_4(D df, const float* a, std::int64_t stride, int tile,
+                            float* HWY_RESTRICT out) {
+  const hn::Repartition<double, D> pairs;
+  const auto v0 = hn::LoadU(df, a), v1 = hn::LoadU(df, a + stride);
+  const auto v2 = hn::LoadU(df, a + 2 * stride), v3 = hn::LoadU(df, a + 3 * stride);
+  const auto lo01 = hn::BitCast(pairs, hn::InterleaveLower(df, v0, v1));
+  const auto lo23 = hn::BitCast(pairs, hn::InterleaveLower(df, v2, v3));
+  const auto hi01 = hn::BitCast(pairs, hn::InterleaveUpper(df, v0, v1));
+  const auto hi23 = hn::BitCast(pairs, hn::InterleaveUpper(df, v2, v3));
+  // Each block of four lanes now holds the four rows of one feature, of every fourth.
+  store_blocks(df, hn::BitCast(df, hn::InterleaveLower(pairs, lo01, lo23)), 4 * tile, out);
+  store_blocks(df, hn::BitCast(df, hn::InterleaveUpper(pairs, lo01, lo23)), 4 * tile, out + tile);
+  store_blocks(df, hn::BitCast(df, hn::InterleaveLower(pairs, hi01, hi23)), 4 * tile,
+               out + 2 * tile);
+  store_blocks(df, hn::BitCast(df, hn::InterleaveUpper(pairs, hi01, hi23)), 4 * tile,
+               out + 3 * tile);
 }
 
 /// dst[f * tile + r] = rows[r * stride + f] for `tile` rows, an even number; rows are readable to a
 /// multiple of four features.
 HWY_INLINE void transpose_tile(const float* rows, std::int64_t stride, std::int64_t d, int tile,
                                float* HWY_RESTRICT dst) {
+  const DF df;
+  const hn::FixedTag<float, 4> d4;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   for (int r0 = 0; r0 < tile; r0 += 4) {
     const int r = std::min(r0, tile - 4);  // the last group overlaps the one before
     const float* a = rows + r * stride;
     std::int64_t f = 0;
-    for (; f + 4 <= d; f += 4) transpose_4x4<true>(a + f, stride, 4, tile, dst + f * tile + r);
-    if (f < d) transpose_4x4<false>(a + f, stride, d - f, tile, dst + f * tile + r);
+    for (; f + kLanes <= d; f += kLanes) transpose_4(df, a + f, stride, tile, dst + f * tile + r);
+    for (; f + 4 <= d; f += 4) transpose_4(d4, a + f, stride, tile, dst + f * tile + r);
+    if (f == d) continue;
+    alignas(16) float last[16];
+    transpose_4(d4, a + f, stride, 4, last);
+    for (std::int64_t g = f; g < d; ++g) {
+      hn::StoreU(hn::Load(d4, last + (g - f) * 4), d4, dst + g * tile + r);
+    }
   }
 }
 
