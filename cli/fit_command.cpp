@@ -6,6 +6,7 @@
 
 #include <warpmeans/kmeans.h>
 
+#include "checkpoint.h"
 #include "commands.h"
 #include "exit_codes.h"
 #include "fit_report.h"
@@ -26,6 +27,7 @@ struct FitArguments {
   std::string precision = "exact", device = "auto";
   KMeansOptions options;  // the numbers
   InputArguments input;
+  CheckpointFile checkpoint;
   int threads = 0;
   bool quiet = false, verbose = false;
 
@@ -45,7 +47,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-FitInputs open_inputs(const FitArguments& arguments) {
+FitInputs open_inputs(FitArguments& arguments) {
   FitInputs inputs;
   KMeansOptions& options = inputs.options;
   options = arguments.options;
@@ -56,7 +58,7 @@ FitInputs open_inputs(const FitArguments& arguments) {
   inputs.execution.device = parse_device(arguments.device);
   inputs.execution.threads = arguments.threads;
   const std::string init_file = options.init == Init::given ? arguments.init : "";
-  check_outputs({arguments.model, arguments.labels, arguments.report},
+  check_outputs({arguments.model, arguments.labels, arguments.report, arguments.checkpoint.path()},
                 {arguments.data, arguments.weights, init_file});
   inputs.points = io::open_points(arguments.data, arguments.input.options());
   inputs.weights = open_weights_for(inputs.points, arguments.data, arguments.weights);
@@ -65,6 +67,7 @@ FitInputs open_inputs(const FitArguments& arguments) {
     inputs.init = open_init_for(inputs.points, arguments.data, options.n_clusters, arguments.init);
     options.init_centroids = inputs.init.view;
   }
+  arguments.checkpoint.prepare(options);
   return inputs;
 }
 
@@ -139,7 +142,7 @@ void warn_of_empty_clusters(const KMeansResult& result, std::int64_t n_clusters)
              empty, n_clusters * static_cast<std::int64_t>(result.n_nonempty.size()));
 }
 
-int run_fit(const FitArguments& arguments) {
+int run_fit(FitArguments& arguments) {
   const auto start = Clock::now();
   install_stop_signals();
   FitInputs inputs = open_inputs(arguments);
@@ -149,6 +152,9 @@ int run_fit(const FitArguments& arguments) {
     fmt::print(stderr, "{}: {} x {} x {} {} ({}), k {}, {}, init {}, seed {}\n", arguments.data,
                points.batch, points.rows, points.cols, name_of(points.dtype), inputs.points.format,
                inputs.options.n_clusters, arguments.metric, arguments.init, inputs.options.seed);
+  }
+  if (arguments.checkpoint.resumes() && !arguments.quiet) {
+    fmt::print(stderr, "resuming from {}\n", arguments.checkpoint.path());
   }
   ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init);
   inputs.options.callback = [&](const Progress& now) {
@@ -163,6 +169,7 @@ int run_fit(const FitArguments& arguments) {
   if (arguments.verbose) print_details(result, context);
   if (!arguments.quiet || !arguments.has_outputs()) print_summary(result, context);
   save(arguments, result, context);
+  if (!result.interrupted) arguments.checkpoint.remove();
   return result.interrupted ? kInterrupted : kDone;
 }
 
@@ -191,6 +198,7 @@ void add_options(CLI::App& command, FitArguments& arguments) {
                      "exact; native and tf32 need the CUDA backend");
   command.add_option("--device", arguments.device, "auto, cpu, cuda or cuda:I");
   command.add_option("--threads", arguments.threads, "0: all cores");
+  arguments.checkpoint.add_options(command);
   command.add_option("--model", arguments.model, "Write the model: OUT.safetensors");
   command.add_option("--labels", arguments.labels, "Write the labels, int32: OUT.npy");
   command.add_option("--report", arguments.report, "Write a report: OUT.json");
@@ -207,12 +215,14 @@ void add_fit_command(CLI::App& app, int& exit_code) {
   add_options(*command, *arguments);
   command->footer(
       "Ctrl-C stops after the iteration and saves (exit code 130); a second one kills.\n"
+      "With --checkpoint and --resume the same command goes on where it was stopped or killed.\n"
       "Examples:\n"
       "  warpmeans fit points.npy -k 100\n"
       "  warpmeans fit points.npy -k 1000 --model m.safetensors --labels l.npy --report r.json\n"
       "  warpmeans fit train-images-idx3-ubyte.gz -k 10 --n-init 5 --seed 7\n"
       "  warpmeans fit embeddings.npy -k 4096 --metric cosine --init kmeans_parallel --tol 0\n"
-      "  warpmeans fit more.npy -k 100 --init m.safetensors --max-iter 20");
+      "  warpmeans fit more.npy -k 100 --init m.safetensors --max-iter 20\n"
+      "  warpmeans fit big.npy -k 8192 --model m.safetensors --checkpoint c.safetensors --resume");
   command->callback([arguments, &exit_code] { exit_code = run_fit(*arguments); });
 }
 

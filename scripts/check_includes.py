@@ -11,7 +11,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # First folder that matches -> (what its files may include of this tree, of other libraries). A name
 # that ends in / stands for all below it; "std" is always allowed. "own" are the file's neighbours.
-SRC_TOP = ("plan.h", "convergence.h", "validate.h", "lloyd.h", "backend.h", "init/", "stream/", "core/")
+SRC_TOP = ("plan.h", "convergence.h", "validate.h", "lloyd.h", "checkpoint.h", "backend.h", "init/", "stream/", "core/")
 SEAM = ("backend.h", "plan.h", "convergence.h", "stream/", "core/")
 CUDA = ("cuda.h", "cudaTypedefs.h", "cuda_runtime.h", "cuda_runtime_api.h", "cuda_fp16.h",
         "cuda_bf16.h", "cub/")

@@ -105,6 +105,11 @@ class Run {
                                       bool /*normalize*/) {
     return false;
   }
+  /// Puts a run of one item where a checkpoint was: centroids as set_centroids takes them, and the
+  /// history up to the iteration that began with them. That iteration is the next; its row stays as
+  /// given, since which labels changed cannot be found again. Throws if the centroids move
+  /// otherwise.
+  virtual void resume(const MatrixView& centroids, std::span<const IterationStats> history) = 0;
   virtual void set_labels(const Chunk&,
                           const std::int32_t* labels) = 0;  // (rows) instead of assign
   /// Half-norms, packed panels, error bounds. `final_pass`: no iteration, but the pass that makes
@@ -139,6 +144,8 @@ class Backend {
   virtual Plan plan(const Problem&, const Execution&) const = 0;
   /// Can its runs seed an item by steps (k-means++, k-means||)? If not, a CPU run chooses the rows.
   virtual bool can_seed() const { return true; }
+  /// Can its runs resume, and work on one item at a time?
+  virtual bool can_checkpoint() const { return true; }
   /// Calls body(run, items) until every batch item was there. On a CPU an item at a time: small
   /// ones go to the threads of the pool, a run each, and large ones share all threads. On a GPU all
   /// at once.

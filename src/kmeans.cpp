@@ -7,6 +7,7 @@
 #include <mutex>
 
 #include "backend.h"
+#include "checkpoint.h"
 #include "init/init.h"
 #include "lloyd.h"
 #include "stream/point_input.h"
@@ -54,7 +55,8 @@ class Fit {
         backend_(choose_backend(input, execution)),
         weights_(load_weights("fit", options.weights, points_)),
         plan_(backend_.plan(fit_problem(input, options), execution)),
-        progress_(options) {}
+        progress_(options),
+        checkpoints_(backend_, input, plan_, options) {}
 
   KMeansResult run() {
     return with_memory_errors("fit", plan_.workspace_bytes, [&] {
@@ -62,6 +64,7 @@ class Fit {
       backend_.for_each_group(plan_, execution_,
                               [&](Run& run, Items items) { fit_items(run, items); });
       result_.interrupted = progress_.stopped();
+      if (result_.interrupted) checkpoints_.stop();
       for (const double s : seconds_init_) result_.seconds_init += s;
       for (const double s : seconds_iterations_) result_.seconds_iterations += s;
       return std::move(result_);
@@ -158,9 +161,10 @@ class Fit {
     const auto source = input_.open(items, plan_);
     const bool shared = static_cast<std::int64_t>(weights_.size()) == points_.rows;
     prepare_items(run, *source, items, {weights_of(items.first), shared ? 0 : points_.rows});
-    for (int attempt = 0; attempt < options_.n_init; ++attempt) {
+    const int done = checkpoints_.is_idle() ? 0 : restore_best(run, *source, items.first);
+    for (int attempt = done; attempt < options_.n_init; ++attempt) {
       if (attempt > 0 && progress_.stopped()) break;
-      init_centroids(run, *source, items, attempt);
+      const int iterations = begin_attempt(run, *source, items, attempt);
       seconds_init_[first] += seconds_since(start);
       start = Clock::now();
       const auto report = [&](int t) {
@@ -169,30 +173,67 @@ class Fit {
           const auto stats = run.last_stats(i);
           if (stats) go_on = progress_.report(items.first + i, attempt, t, &*stats) && go_on;
         }
+        if (!checkpoints_.is_idle()) checkpoints_.after_iteration(run, items.first, t, !go_on);
         return go_on;
       };
+      const bool watched = options_.callback || !checkpoints_.is_idle();
       iterate(run, *source, progress_.stopped() ? 0 : options_.max_iter,
-              options_.callback ? AfterIteration(report) : AfterIteration());
-      for (std::int64_t i = 0; i < items.count; ++i) keep(run, items.first, i, attempt == 0);
-      if (items.first == 0) result_.kernel = run.kernel();
+              watched ? AfterIteration(report) : AfterIteration(), iterations);
+      for (std::int64_t i = 0; i < items.count; ++i) {
+        end_attempt(run, items.first, i, attempt);
+      }
       seconds_iterations_[first] += seconds_since(start);
       start = Clock::now();
     }
+    if (items.first == 0) result_.kernel = run.kernel();
   }
 
-  /// Takes what the run has of its item i, if it is the first attempt or better than those before.
-  void keep(Run& run, std::int64_t first_item, std::int64_t i, bool first_attempt) {
-    const auto b = static_cast<std::size_t>(first_item + i);
-    ItemOutcome outcome = run.outcome(i);
-    if (!first_attempt && !(outcome.inertia < result_.inertia[b])) return;
+  /// Of a fit that resumes: the best of the item's attempts that are done; returns how many are.
+  int restore_best(Run& run, const ChunkSource& source, std::int64_t b) {
+    const int done = checkpoints_.attempts_done(b);
+    if (done == 0) return 0;
+    checkpoints_.begin_best(run, b);
+    iterate(run, source, 0, {});
+    keep(run, b, 0, checkpoints_.complete(run.outcome(0), b));
+    return done;
+  }
+
+  /// Centroids for the attempt; returns how many iterations it has behind it, if it resumes.
+  int begin_attempt(Run& run, const ChunkSource& source, Items items, int attempt) {
+    if (checkpoints_.is_idle()) {
+      init_centroids(run, source, items, attempt);
+      return 0;
+    }
+    if (const auto iterations = checkpoints_.resume_attempt(run, items.first)) return *iterations;
+    init_centroids(run, source, items, attempt);
+    if (!progress_.stopped()) checkpoints_.begin_attempt(run, items.first);
+    return 0;
+  }
+
+  /// Keeps what the run has of its item i, if it is the first attempt or better than those before.
+  void end_attempt(Run& run, std::int64_t first_item, std::int64_t i, int attempt) {
+    const std::int64_t b = first_item + i;
+    const ItemOutcome outcome = run.outcome(i);
+    const bool best =
+        attempt == 0 || outcome.inertia < result_.inertia[static_cast<std::size_t>(b)];
+    if (best) keep(run, b, i, outcome);
+    if (checkpoints_.is_idle() || progress_.stopped()) return;
+    checkpoints_.end_attempt(b, best ? &outcome : nullptr, centroids_of(b));
+  }
+
+  std::byte* centroids_of(std::int64_t b) {
+    const std::size_t bytes = static_cast<std::size_t>(options_.n_clusters * points_.cols) *
+                              size_of(plan_.problem.centroid_dtype());
+    return static_cast<std::byte*>(result_.centroids.data()) + static_cast<std::size_t>(b) * bytes;
+  }
+
+  /// The run's item i becomes the result of batch item `item`.
+  void keep(Run& run, std::int64_t item, std::int64_t i, ItemOutcome outcome) {
+    const auto b = static_cast<std::size_t>(item);
     const auto n = static_cast<std::size_t>(points_.rows);
     const auto k = static_cast<std::size_t>(options_.n_clusters);
-    const std::size_t centroid_bytes =
-        k * static_cast<std::size_t>(points_.cols) * size_of(plan_.problem.centroid_dtype());
     const std::span<std::int64_t> counts(result_.counts.data() + b * k, k);
-    run.collect(i,
-                {std::span(result_.labels.data() + b * n, n),
-                 static_cast<std::byte*>(result_.centroids.data()) + b * centroid_bytes, counts});
+    run.collect(i, {std::span(result_.labels.data() + b * n, n), centroids_of(item), counts});
     result_.inertia[b] = outcome.inertia;
     result_.n_iter[b] = outcome.n_iter;
     result_.converged[b] = outcome.converged;
@@ -209,6 +250,7 @@ class Fit {
   const std::vector<double> weights_;
   const Plan plan_;
   ProgressReporter progress_;
+  Checkpointer checkpoints_;
   KMeansResult result_;
   std::vector<double> seconds_init_, seconds_iterations_;  // (batch)
 };

@@ -20,8 +20,9 @@ void prepare_items(Run& run, const ChunkSource& source, Items items, ItemWeights
   run.finish_prepare();
 }
 
-void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after) {
-  for (int t = 1; t <= max_iter; ++t) {
+void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after,
+             int done) {
+  for (int t = done + 1; t <= max_iter; ++t) {
     assign_all(run, source, false);
     // Several devices or ranks: all-reduce run.sums() here.
     if (run.wants_direct_inertia()) {

@@ -13,8 +13,9 @@ namespace warpmeans {
 using AfterIteration = std::function<bool(int iteration)>;
 
 /// Iterates from the run's centroids to the stop; labels, centroids and inertia then belong
-/// together. Run::outcome has how it went.
-void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after);
+/// together. Run::outcome has how it went. `done`: iterations before, of a run that resumed.
+void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after,
+             int done = 0);
 
 /// Statistics of the items' points, in one read.
 void prepare_items(Run& run, const ChunkSource& source, Items items, ItemWeights weights);

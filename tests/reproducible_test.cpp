@@ -2,40 +2,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <thread>
 
 #include "support/compare.h"
 #include "support/forced_kernel.h"
 #include "support/generators.h"
+#include "support/result_bits.h"
 
 namespace warpmeans::test {
 namespace {
-
-/// Everything of one batch item but the clock, as bytes.
-std::vector<std::byte> bits(const KMeansResult& r, std::int64_t item = 0) {
-  std::vector<std::byte> out;
-  const auto add = [&](const void* data, std::size_t size) {
-    const auto* p = static_cast<const std::byte*>(data);
-    out.insert(out.end(), p, p + size);
-  };
-  const auto b = static_cast<std::size_t>(item), items = r.inertia.size();
-  const std::size_t n = r.labels.size() / items, k = r.counts.size() / items;
-  const MatrixView c = r.centroids.view().item(item);
-  add(r.labels.data() + b * n, n * sizeof(std::int32_t));
-  add(c.data, static_cast<std::size_t>(c.rows * c.cols) * size_of(c.dtype));
-  add(r.counts.data() + b * k, k * sizeof(std::int64_t));
-  add(&r.inertia[b], sizeof(double));
-  add(&r.n_iter[b], sizeof(int));
-  add(&r.converged[b], 1);
-  add(&r.n_nonempty[b], sizeof(std::int64_t));
-  for (const IterationStats& row : r.history[b]) {
-    add(&row.inertia, sizeof(double));
-    add(&row.shift, sizeof(double));
-    add(&row.labels_changed, sizeof(std::int64_t));
-  }
-  return out;
-}
 
 /// A result on another kind of device: the same, but that its float64 statistics are summed in
 /// another order, which may move a cosine centroid by its last place.

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,33 @@ struct Progress {
 /// the fit ends with labels that belong to its centroids, and KMeansResult::interrupted set.
 using ProgressCallback = std::function<bool(const Progress&)>;
 
+/// Where a fit stands: what it takes to go on and end with the bits it would have had. There are no
+/// labels in it: the last iteration of `history` is done again and yields them.
+struct Checkpoint {
+  struct Item {
+    int attempts_done = 0;                     ///< whole ones, of n_init
+    bool under_way = false;                    ///< the next one has its initial centroids
+    std::vector<IterationStats> history;       ///< of the one under way
+    std::vector<IterationStats> best_history;  ///< of the best of the whole ones
+    bool best_converged = false;
+  };
+  std::map<std::string, std::string> options, data;  ///< whose fit it is; of another it is refused
+  std::vector<Item> items;                           ///< (batch,)
+  Matrix centroids;       ///< (batch, k, d) that the last iteration of `history` began with
+  Matrix best_centroids;  ///< (batch, k, d); none where n_init is 1
+};
+
+struct CheckpointOptions {
+  /// Called with where the fit stands, by one thread at a time, when that is due, and when the
+  /// progress callback stops the fit. What it throws ends the fit. Null: no checkpoints.
+  std::function<void(const Checkpoint&)> save;
+  int every_iterations = 0;   ///< of a batch item; 0: by seconds
+  double every_seconds = 60;  ///< at the next iteration after so many
+  /// Go on from here; borrowed during the call. The points and the options must be those of then,
+  /// or the error says what differs; threads, chunks and the kernel may be others.
+  const Checkpoint* resume = nullptr;
+};
+
 struct KMeansOptions {
   std::int64_t n_clusters = 8;
   Metric metric = Metric::euclidean;
@@ -59,6 +87,7 @@ struct KMeansOptions {
   EmptyClusters empty_clusters = EmptyClusters::relocate;
   Precision precision = Precision::exact;
   ProgressCallback callback;
+  CheckpointOptions checkpoint;  ///< on a CPU
 };
 
 struct KMeansResult {

@@ -23,6 +23,14 @@ Error empty_cluster_error(std::int64_t cluster, int iteration, std::int64_t n_cl
                                              " clusters, or relocate or keep empty ones");
 }
 
+Error replay_error(int iteration, double shift_then, double shift_now) {
+  char text[128];
+  std::snprintf(text, sizeof(text), "moved the centroids by %.17g, and with these points by %.17g",
+                shift_then, shift_now);
+  return Error(ErrorCode::invalid_data, "fit: the checkpoint is of other points: iteration " +
+                                            std::to_string(iteration) + " " + text);
+}
+
 void require_squarable(double largest) {
   if (largest == 0 || (largest > 1e-150 && largest < 1e150)) return;
   char text[32];

@@ -47,6 +47,18 @@ def safetensors(tensors, metadata=None):
 
 MODEL = {"counts": ("I64", "q", [2]), "centroids": ("F32", "f", [2, 3])}
 MODEL_METADATA = {"warpmeans_format": "1", "metric": "euclidean"}
+CHECKPOINT = {
+    "items": ("I64", "q", [1, 5]),
+    "history": ("F64", "d", [5, 7]),
+    "centroids": ("F32", "f", [1, 2, 3]),
+}
+CHECKPOINT_METADATA = {
+    "warpmeans_checkpoint": "1",
+    "history_fields": "inertia,shift,labels_changed,labels_doubtful,seconds_assign,"
+    "seconds_update,seconds",
+    "options.seed": "0",
+    "data.n_samples": "4",
+}
 
 SEEDS = {
     "npy": [
@@ -70,6 +82,7 @@ SEEDS = {
     "bin": [bin_file("f"), bin_file("B"), bin_file("b")],
     "safetensors": [
         safetensors(MODEL, MODEL_METADATA),
+        safetensors(CHECKPOINT, CHECKPOINT_METADATA),
         safetensors({"a": ("F64", "d", [2, 3]), "b": ("F16", "e", [6])}),
         safetensors({"w": ("BF16", "H", [1, 2, 3])}, {"format": "pt"}),
     ],

@@ -1,6 +1,7 @@
 #include "io/safetensors.h"
 
 #include "fuzz_file.h"
+#include "io/checkpoint_file.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using warpmeans::fuzz::with_file;
@@ -12,5 +13,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   });
   with_file(data, size, [](auto file) { warpmeans::io::read_model(file->path()); });
+  with_file(data, size, [](auto file) { warpmeans::io::read_checkpoint(file->path()); });
   return 0;
 }

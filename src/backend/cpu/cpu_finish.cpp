@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "backend/cpu/cpu_run.h"
 #include "convergence.h"
@@ -359,6 +360,7 @@ void CpuRun::finish_iteration(const ChunkSource& source) {
   if (inertia_measured_) stats_.inertia = measured_inertia();
   update_centroids(source);
   stats_.shift = ordered_sum(shifts_);
+  if (replayed_) stats_.labels_changed = replayed_->labels_changed;
   const StopDecision decision =
       decide(plan_.problem.stop_rule, iteration_, stats_.labels_changed, stats_.shift,
              plan_.problem.stop_rule.tol > 0 ? mean_variance() : 0.0);
@@ -367,6 +369,12 @@ void CpuRun::finish_iteration(const ChunkSource& source) {
   labels_current_ = stats_.shift == 0;
   stats_.seconds_update += seconds_since(start);
   stats_.seconds = seconds_since(started_);
+  if (replayed_) {
+    if (stats_.shift != replayed_->shift) {
+      throw replay_error(iteration_, replayed_->shift, stats_.shift);
+    }
+    stats_ = *std::exchange(replayed_, std::nullopt);
+  }
   history_.push_back(stats_);
 }
 

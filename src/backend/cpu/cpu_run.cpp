@@ -276,6 +276,7 @@ void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   sums_.clear();
   iteration_ = 0;
   history_.clear();
+  replayed_.reset();
   labels_current_ = stop_ = converged_ = inertia_measured_ = false;
 }
 
@@ -283,6 +284,14 @@ void CpuRun::set_centroids_to_rows(const ChunkSource& source, std::span<const st
                                    bool normalize) {
   const std::vector<std::byte> data = source.gather(rows);
   set_centroids(MatrixView::dense(data.data(), plan_.problem.dtype, k_, d_), normalize);
+}
+
+void CpuRun::resume(const MatrixView& centroids, std::span<const IterationStats> history) {
+  set_centroids(centroids, false);
+  if (history.empty()) return;
+  replayed_ = history.back();
+  history_.assign(history.begin(), history.end() - 1);
+  iteration_ = static_cast<int>(history_.size());
 }
 
 void CpuRun::set_labels(const Chunk& chunk, const std::int32_t* labels) {

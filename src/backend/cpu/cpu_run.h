@@ -43,6 +43,7 @@ class CpuRun : public Run {
   void set_centroids(const MatrixView& centroids, bool normalize) override;
   void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
                              bool normalize) override;
+  void resume(const MatrixView& centroids, std::span<const IterationStats> history) override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
@@ -139,7 +140,8 @@ class CpuRun : public Run {
   int iteration_ = 0;
   IterationStats stats_;
   std::vector<IterationStats> history_;
-  std::vector<double> shifts_;            // (k) squared shifts
+  std::optional<IterationStats> replayed_;  // the next iteration, as it was the first time
+  std::vector<double> shifts_;              // (k) squared shifts
   std::vector<std::int64_t> plain_sums_;  // (d, padded) of all points without weights, if weighted
   FixedPoint plain_fixed_;
   Clock::time_point started_;

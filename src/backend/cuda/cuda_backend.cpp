@@ -34,6 +34,7 @@ class CudaBackend : public Backend {
   }
 
   bool can_seed() const override { return false; }
+  bool can_checkpoint() const override { return false; }
 
   void for_each_group(const Plan& plan, const Execution& execution,
                       const std::function<void(Run&, Items)>& body) const override {

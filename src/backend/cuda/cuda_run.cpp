@@ -61,6 +61,10 @@ void CudaRun::no_seeding() {
   throw Error(ErrorCode::unsupported, "cuda: seeding by steps is not in this version");
 }
 
+void CudaRun::no_resuming() {
+  throw Error(ErrorCode::unsupported, "cuda: resuming is not in this version");
+}
+
 void CudaRun::begin_items(Items items, const MatrixView&, ItemWeights weights) {
   first_item_ = items.first;
   item_weights_ = weights;

@@ -37,6 +37,7 @@ class CudaRun : public Run {
                              bool normalize) override;
   bool set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
                               const std::function<bool()>& keep_going, bool normalize) override;
+  void resume(const MatrixView&, std::span<const IterationStats>) override { no_resuming(); }
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
@@ -62,6 +63,7 @@ class CudaRun : public Run {
   static constexpr int kAhead = 4;
 
   [[noreturn]] static void no_seeding();
+  [[noreturn]] static void no_resuming();
   void use(AssignKernel kernel);
   void upload(const MatrixView& points);
   void upload_weights();

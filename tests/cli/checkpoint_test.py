@@ -1,0 +1,166 @@
+"""Fits killed and stopped: what is resumed ends with the same bits, and no file is in pieces."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+from program_test import ProgramTest, npy
+
+KILLS = 200
+OUTPUTS = ("model.safetensors", "labels.npy", "report.json")
+
+
+def clockless(report):
+    """A report but for what clocks and threads make of it."""
+    report.pop("seconds")
+    report.pop("threads")
+    for row in report["history"]:
+        row.pop("seconds")
+    return report
+
+
+class CheckpointTest(ProgramTest):
+    def setUp(self):
+        super().setUp()
+        values = random.Random(1)
+        n, d = 3000, 8
+        points = [values.gauss(0, 1) + 4 * (i % 7) for i in range(n) for _ in range(d)]
+        self.points = self.write("points.npy", npy(points, (n, d)))
+        self.resumable = ["--checkpoint", self.path("fit.safetensors"), "--resume"]
+
+    def fit_command(self, folder, *more):
+        """Two attempts of six iterations each."""
+        options = "-k 40 --n-init 2 --max-iter 6 --tol 0 --seed 5 --quiet".split()
+        paths = [str(Path(folder) / name) for name in OUTPUTS]
+        outputs = [word for pair in zip(("--model", "--labels", "--report"), paths) for word in pair]
+        return [self.program, "fit", self.points, *options, *outputs, *map(str, more)]
+
+    def run_whole(self, folder):
+        folder.mkdir()
+        subprocess.run(self.fit_command(folder), check=True)
+        return self.contents(folder)
+
+    def contents(self, folder):
+        files = {name: (Path(folder) / name).read_bytes() for name in OUTPUTS}
+        return {**files, "report.json": clockless(json.loads(files["report.json"]))}
+
+    def kill_after(self, seconds, command, number=signal.SIGKILL):
+        """The exit status of the command, killed unless it was faster."""
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            return process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(number)
+            return process.wait(120)
+
+    def clear(self):
+        for name in os.listdir(self.folder / "out"):
+            os.unlink(self.folder / "out" / name)
+
+    def test_killed_at_any_moment(self):
+        want = self.run_whole(self.folder / "whole")
+        (self.folder / "out").mkdir()
+        checkpoint = self.folder / "fit.safetensors"
+        resume = self.fit_command(self.folder / "out", *self.resumable)
+        command = [*resume, "--checkpoint-every", "1"]
+        start = time.monotonic()
+        subprocess.run(command, check=True)
+        duration = time.monotonic() - start
+        moments = random.Random(2)
+        killed = resumed = with_checkpoint = 0
+        while killed < KILLS:
+            self.clear()
+            status = self.kill_after(moments.uniform(0, duration), command)
+            if status == 0:  # it was faster this time
+                self.assertEqual(self.contents(self.folder / "out"), want)
+                duration *= 0.98
+                continue
+            self.assertEqual(status, -signal.SIGKILL)
+            killed += 1
+            with_checkpoint += checkpoint.exists()
+            for name in OUTPUTS[:2]:  # not there, or whole
+                path = self.folder / "out" / name
+                if path.exists():
+                    self.assertEqual(path.read_bytes(), want[name])
+            subprocess.run(resume, check=True)
+            self.assertEqual(self.contents(self.folder / "out"), want)
+            self.assertFalse(checkpoint.exists(), "it is removed with the fit's success")
+            resumed += 1
+        print(f"{resumed} of {killed} killed fits ended with the same bits; "
+              f"{with_checkpoint} had a checkpoint", file=sys.stderr)
+        self.assertEqual(resumed, KILLS)
+        self.assertGreater(with_checkpoint, KILLS // 4)
+
+    def stopped(self, number, *more):
+        """The same fit with iterations without end, stopped in one of them."""
+        options = "-k 40 --n-init 1000000 --max-iter 6 --tol 0 --seed 5".split()
+        process = subprocess.Popen(
+            [self.program, "fit", self.points, *options, *map(str, self.resumable), *more],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        first = process.stderr.readline()
+        while " iteration 3/" not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        process.send_signal(number)
+        process.stderr.read()
+        self.assertEqual(process.wait(120), 130)
+        return first
+
+    def test_a_stopped_fit_goes_on(self):
+        checkpoint = Path(self.path("fit.safetensors"))
+        self.assertIn("attempt 1/1000000  iteration 1/6", self.stopped(signal.SIGINT))
+        size = checkpoint.stat().st_size
+        self.assertIn("resuming from ", self.stopped(signal.SIGTERM))
+        self.assertLess(size, 2 * 40 * 8 * 4 + 12 * 7 * 8 + 2000, "two sets of centroids, some rows")
+
+    def expect_kept(self, message, status, *more):
+        checkpoint = Path(self.path("fit.safetensors"))
+        before = checkpoint.read_bytes()
+        self.run_program(
+            *self.fit_command(self.folder)[1:], *more, expect=status, message=message
+        )
+        self.assertEqual(checkpoint.read_bytes(), before)
+
+    def test_what_does_not_fit_is_refused_and_kept(self):
+        path = self.path("fit.safetensors")
+        fit = ("fit", self.points, "-k", 40)
+        self.run_program(*fit, "--resume", expect=2, message="--resume needs --checkpoint")
+        for word in ("0", "0s", "s", "1.5", "-3", "3000000000", "1m"):
+            self.run_program(*fit, "--checkpoint", path, "--checkpoint-every", word, expect=2,
+                             message="--checkpoint-every")
+        self.run_program(*fit, "--checkpoint", path, "--model", path, expect=2, message="two outputs")
+        self.run_program(*fit, "--checkpoint", self.points, expect=2, message="is an input")
+        self.run_program(*fit, "--checkpoint", self.path("no/c"), expect=2, message="no does not exist")
+        self.stopped(signal.SIGINT)
+        self.expect_kept("exists; --resume goes on from it", 2, "--checkpoint", path)
+        self.expect_kept("n_init is 1000000 there, and 2 here", 2, *self.resumable)
+        other = self.write("other.npy", npy(range(3000 * 8), (3000, 8)))
+        options = "--n-init 1000000 --max-iter 6 --tol 0 --seed 5".split()
+        for points, k, message, status in (
+            (other, 40, "points is", 3),
+            (self.points, 41, "n_clusters is 40 there, and 41 here", 2),
+        ):
+            self.run_program("fit", points, "-k", k, *options, *self.resumable, expect=status,
+                             message=message)
+        whole = Path(path).read_bytes()
+        for size in (0, 7, len(whole) // 2, len(whole) - 1):
+            self.write("fit.safetensors", whole[:size])
+            self.expect_kept(path, 3, *self.resumable)
+        self.fit_model()
+        os.replace(self.path("model.safetensors"), path)
+        self.expect_kept("is no checkpoint", 3, *self.resumable)
+
+
+if __name__ == "__main__":
+    CheckpointTest.program = sys.argv.pop(1)
+    unittest.main()
