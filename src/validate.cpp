@@ -62,20 +62,23 @@ void validate_centroids(std::string_view who, std::string_view name, const Matri
                     to_string(points.batch) + "; give one set for all, or one for each");
   }
   if (centroids.device.kind == DeviceKind::cuda) return;  // not the host's to look at
+  // Centroids are float32 unless the points are float64: what does not fit there is no centroid.
+  const double most = points.dtype == DType::float64
+                          ? std::numeric_limits<double>::max()
+                          : static_cast<double>(std::numeric_limits<float>::max());
+  std::vector<double> row(static_cast<std::size_t>(centroids.cols));
   for (std::int64_t b = 0; b < centroids.batch; ++b) {
     for (std::int64_t j = 0; j < centroids.rows; ++j) {
+      elements_of(centroids.dtype, centroids.at(b, j), centroids.cols, row.data());
       for (std::int64_t f = 0; f < centroids.cols; ++f) {
-        const double v = element_at(centroids.dtype, centroids.at(b, j), f);
-        // Centroids are float32 unless the points are float64: what does not fit there is no
-        // centroid.
-        const bool fits = points.dtype == DType::float64 ||
-                          std::fabs(v) <= static_cast<double>(std::numeric_limits<float>::max());
-        if (!std::isfinite(v) || !fits) {
+        const double v = row[static_cast<std::size_t>(f)];
+        if (!(std::fabs(v) <= most)) {
           refuse(who,
                  label + ": " + (std::isnan(v) ? "NaN" : to_string(v)) + " at row " + to_string(j) +
                      ", column " + to_string(f) +
                      (centroids.batch > 1 ? " of batch item " + to_string(b) : "") +
-                     "; every value must be finite" + (fits ? "" : " in float32"),
+                     "; every value must be finite" +
+                     (points.dtype == DType::float64 ? "" : " in float32"),
                  ErrorCode::invalid_data);
         }
       }

@@ -1,4 +1,5 @@
-// One element of any dtype as float64: exact, and slow. For error paths and small loops.
+// Elements of any dtype as float64, exactly. One at a time is slow: for error paths and small
+// loops.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +24,28 @@ inline double element_at(DType dtype, const void* data, std::int64_t i) {
       return static_cast<const std::int8_t*>(data)[i];
     default:
       return static_cast<const float*>(data)[i];
+  }
+}
+
+/// out[i] = element_at(dtype, data, i), i < n.
+inline void elements_of(DType dtype, const void* data, std::int64_t n, double* out) {
+  const auto copy = [&](const auto* from, auto&& value) {
+    for (std::int64_t i = 0; i < n; ++i) out[i] = static_cast<double>(value(from[i]));
+  };
+  const auto same = [](auto v) { return v; };
+  switch (dtype) {
+    case DType::float64:
+      return copy(static_cast<const double*>(data), same);
+    case DType::float16:
+      return copy(static_cast<const std::uint16_t*>(data), half_to_float);
+    case DType::bfloat16:
+      return copy(static_cast<const std::uint16_t*>(data), bfloat16_to_float);
+    case DType::uint8:
+      return copy(static_cast<const std::uint8_t*>(data), same);
+    case DType::int8:
+      return copy(static_cast<const std::int8_t*>(data), same);
+    default:
+      return copy(static_cast<const float*>(data), same);
   }
 }
 

@@ -307,10 +307,14 @@ class Kmeans:
             return "k-means++"
         if self.cp.init_method != ClusteringInitMethod_RANDOM and m < self.k:
             raise NotImplementedError(f"k-means++ cannot start from {m} given centroids")
+        if m:
+            given = cast(to_kind_of(x, as_points(given, self.d)), "float32")
+        if m == self.k:
+            return given
         rows = shuffled_rows(len(x), self.k, seeded(seed))
         centroids = cast(x[rows], "float32")
         if m:
-            centroids[:m] = cast(to_kind_of(x, as_points(given, self.d)), "float32")
+            centroids[:m] = given
         return centroids
 
     def _iterate(

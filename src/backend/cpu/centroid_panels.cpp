@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/sum_of.h"
+
 namespace warpmeans::cpu {
 namespace {
 
@@ -103,12 +105,12 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
       const double factor = euclidean ? 1.0 : inv_norms_[static_cast<std::size_t>(j)];
       double most = 0, sum = 0;
       with_row(exact_, j, [&](const auto* c) {
-        for (std::int64_t f = 0; f < d; ++f) {
+        sum = sum_of(d, [&](std::int64_t f) {
           const double v =
               static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)];
           most = std::max(most, std::fabs(v));
-          sum += v * v;
-        }
+          return v * v;
+        });
       });
       largest_[static_cast<std::size_t>(j)] = most;
       sq_norms_[static_cast<std::size_t>(j)] = sum;
@@ -157,12 +159,12 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
   const double factor = euclidean ? 1.0 : inv_norms_[uj];
   double sum = 0, offset = 0, mean_norm = 0;
   with_row(exact_, j, [&](const auto* c) {
-    for (std::int64_t f = 0; f < d; ++f) {
+    sum = sum_of(d, [&](std::int64_t f) {
       const double v =
           (static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)]) * scale_;
       row[f] = static_cast<float>(v);
-      sum += v * v;
-    }
+      return v * v;
+    });
   });
   if (!euclidean) {
     for (std::int64_t f = 0; f < d; ++f) {

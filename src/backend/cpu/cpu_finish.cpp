@@ -9,6 +9,7 @@
 #include "convergence.h"
 #include "core/data_errors.h"
 #include "core/element.h"
+#include "core/sum_of.h"
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
@@ -26,28 +27,30 @@ double ordered_sum(const std::vector<double>& values) {
 
 }  // namespace
 
-double CpuRun::centroid_value(std::int64_t j, std::int64_t f) const {
-  return element_at(plan_.problem.centroid_dtype(), centroids_.data(), j * d_ + f);
+/// body(first element of centroid j), of its type.
+template <class Body>
+auto CpuRun::with_centroid(std::int64_t j, Body&& body) const {
+  if (plan_.problem.centroid_dtype() == DType::float64) {
+    return body(reinterpret_cast<const double*>(centroids_.data()) + j * d_);
+  }
+  return body(reinterpret_cast<const float*>(centroids_.data()) + j * d_);
 }
 
 /// Rounds values (d) into centroid j; returns its squared shift.
 double CpuRun::write_centroid(std::int64_t j, const double* values) {
-  double shift = 0;
   const auto write = [&](auto* row) {
     using C = std::remove_pointer_t<decltype(row)>;
-    for (std::int64_t f = 0; f < d_; ++f) {
+    return sum_of(d_, [&](std::int64_t f) {
       const C rounded = static_cast<C>(values[f]);
       const double moved = static_cast<double>(rounded) - static_cast<double>(row[f]);
-      shift += moved * moved;
       row[f] = rounded;
-    }
+      return moved * moved;
+    });
   };
   if (plan_.problem.centroid_dtype() == DType::float64) {
-    write(reinterpret_cast<double*>(centroids_.data()) + j * d_);
-  } else {
-    write(reinterpret_cast<float*>(centroids_.data()) + j * d_);
+    return write(reinterpret_cast<double*>(centroids_.data()) + j * d_);
   }
-  return shift;
+  return write(reinterpret_cast<float*>(centroids_.data()) + j * d_);
 }
 
 /// The mean of a cluster from its integer sums, rounded once into centroid j.
@@ -98,57 +101,72 @@ double CpuRun::sum_value(std::int64_t j, std::int64_t f) const {
   return sum * fixed_.worth(f);
 }
 
+/// Relative to the size of its terms, what a float64 sum loses.
+constexpr double kSumError = 0x1p-46;
+
+/// What cluster j adds to the inertia beyond the scatter, and the size of the terms of that.
+template <class C>
+std::array<double, 2> CpuRun::cluster_inertia(std::int64_t j, const C* centroid) const {
+  const bool coarse = fixed_.limbs() == 1;
+  const double weight = sums_.weight_of(j, fixed_);
+  const double factor = metric_ == Metric::cosine ? panels_.exact().inv_norm[j] : 1.0;
+  const auto total_and_size = [&](std::int64_t f) -> std::array<double, 2> {
+    const double sum = sum_value(j, f), c = static_cast<double>(centroid[f]) * factor;
+    const double m = sum_centre_[static_cast<std::size_t>(f)];
+    const double lost = coarse ? weight * (fixed_.worth(f) / kSumError) : 0;
+    if (metric_ == Metric::euclidean) {
+      const double apart = c - m, size = std::fabs(apart);
+      return {apart * (weight * apart - 2 * sum),
+              size * (weight * size + 2 * std::fabs(sum) + lost)};
+    }
+    return {-c * (sum + weight * m),
+            std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m) + lost)};
+  };
+  std::array<double, 2> sums = sums_of<2>(d_, total_and_size);
+  if (metric_ == Metric::cosine) {
+    for (double& sum : sums) sum += weight;
+  }
+  return sums;
+}
+
 /// Sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
 /// what the sums are about and S a cluster's sum; the other metrics likewise. Of the error, what S
 /// adds: each of its W values was rounded to an integer by half of a unit's worth at most.
 double CpuRun::inertia_from_sums(double& error) const {
-  constexpr double kRelative = 0x1p-46;  // what the float64 sums themselves lose, of `size`
-  std::vector<double> part(static_cast<std::size_t>(k_)), size(static_cast<std::size_t>(k_));
-  const bool coarse = fixed_.limbs() == 1;
+  std::vector<std::array<double, 2>> parts(static_cast<std::size_t>(k_));
   const auto team = team_for(k_ * d_ * 4);
   team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
       if (sums_.points_of(j) == 0) continue;
-      const double weight = sums_.weight_of(j, fixed_);
-      const double factor = metric_ == Metric::cosine ? panels_.exact().inv_norm[j] : 1.0;
-      double total = 0, magnitude = 0;
-      for (std::int64_t f = 0; f < d_; ++f) {
-        const double sum = sum_value(j, f);
-        const double c = centroid_value(j, f) * factor,
-                     m = sum_centre_[static_cast<std::size_t>(f)];
-        const double term = metric_ == Metric::euclidean ? (c - m) * (weight * (c - m) - 2 * sum)
-                                                         : -c * (sum + weight * m);
-        total += term;
-        const double lost = coarse ? weight * (fixed_.worth(f) / kRelative) : 0;
-        magnitude +=
-            metric_ == Metric::euclidean
-                ? std::fabs(c - m) * (weight * std::fabs(c - m) + 2 * std::fabs(sum) + lost)
-                : std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m) + lost);
-      }
-      if (metric_ == Metric::cosine) total += weight;
-      part[static_cast<std::size_t>(j)] = total;
-      size[static_cast<std::size_t>(j)] = magnitude + (metric_ == Metric::cosine ? weight : 0);
+      parts[static_cast<std::size_t>(j)] =
+          with_centroid(j, [&](const auto* centroid) { return cluster_inertia(j, centroid); });
     }
   });
-  double inertia = ordered_sum(part), magnitude = ordered_sum(size);
+  double inertia = 0, magnitude = 0;
+  for (const auto& [part, size] : parts) {
+    inertia += part;
+    magnitude += size;
+  }
   if (metric_ == Metric::euclidean) {
     // The scatter is known about the mean; the sums of all clusters take it to m.
     double scatter = ordered_sum(scatter_blocks_) / (norm_scale_ * norm_scale_);
     double weight = 0;
-    for (std::int64_t j = 0; j < k_; ++j) weight += sums_.weight_of(j, fixed_);
+    std::vector<double> all(static_cast<std::size_t>(d_));
+    for (std::int64_t j = 0; j < k_; ++j) {
+      weight += sums_.weight_of(j, fixed_);
+      for (std::int64_t f = 0; f < d_; ++f) all[static_cast<std::size_t>(f)] += sum_value(j, f);
+    }
     for (std::int64_t f = 0; f < d_; ++f) {
       const auto uf = static_cast<std::size_t>(f);
-      const double apart = mean_[uf] - sum_centre_[uf];
-      double sum = 0;
-      for (std::int64_t j = 0; j < k_; ++j) sum += sum_value(j, f);
-      const double lost = coarse ? weight * (fixed_.worth(f) / kRelative) : 0;
+      const double apart = mean_[uf] - sum_centre_[uf], sum = all[uf];
+      const double lost = fixed_.limbs() == 1 ? weight * (fixed_.worth(f) / kSumError) : 0;
       scatter += apart * (2 * sum - weight * apart);
       magnitude += std::fabs(apart) * (2 * std::fabs(sum) + weight * std::fabs(apart) + lost);
     }
     inertia += scatter;
     magnitude += scatter;
   }
-  error = kRelative * magnitude;
+  error = kSumError * magnitude;
   return inertia;
 }
 

@@ -91,15 +91,15 @@ void CpuRun::center_on(const MatrixView& sample) {
   std::fill(mean_.begin(), mean_.end(), 0.0);
   double largest = 0;
   const double share = 1 / static_cast<double>(sample.rows);
+  std::vector<double> row(static_cast<std::size_t>(d_));
   for (std::int64_t i = 0; i < sample.rows; ++i) {
-    const void* row = sample.at(0, i);
     const double norm = metric_ == Metric::cosine ? careful_norm(sample, i) : 1.0;
     if (norm == 0) continue;
-    for (std::int64_t f = 0; f < d_; ++f) {
-      double v = element_at(sample.dtype, row, f);
-      if (metric_ == Metric::cosine) v /= norm;
-      if (!std::isfinite(v)) continue;  // reported by finish_prepare
-      mean_[static_cast<std::size_t>(f)] += v * share;
+    elements_of(sample.dtype, sample.at(0, i), d_, row.data());
+    for (std::size_t f = 0; f < row.size(); ++f) {
+      const double v = metric_ == Metric::cosine ? row[f] / norm : row[f];
+      if (!(std::fabs(v) <= std::numeric_limits<double>::max())) continue;  // see finish_prepare
+      mean_[f] += v * share;
       largest = std::max(largest, std::fabs(v));
     }
   }
@@ -265,10 +265,10 @@ void CpuRun::finish_prepare() {
 void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   std::vector<double> row(static_cast<std::size_t>(d_));
   for (std::int64_t j = 0; j < k_; ++j) {
+    elements_of(centroids.dtype, centroids.at(0, j), d_, row.data());
     const double norm = normalize ? careful_norm(centroids, j) : 1.0;
-    for (std::int64_t f = 0; f < d_; ++f) {
-      const double v = element_at(centroids.dtype, centroids.at(0, j), f);
-      row[static_cast<std::size_t>(f)] = norm > 0 ? v / norm : v;
+    if (normalize && norm > 0) {
+      for (double& v : row) v /= norm;
     }
     write_centroid(j, row.data());
   }

@@ -1,6 +1,7 @@
 // One fit on the CPU: an item's buffers, and the seam's operations on them.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <optional>
 
@@ -92,7 +93,10 @@ class CpuRun : public Run {
   double write_mean(std::int64_t j, const std::int64_t* sums, double weight);
   double write_centroid(std::int64_t j, const double* values);
   double sum_value(std::int64_t j, std::int64_t f) const;
-  double centroid_value(std::int64_t j, std::int64_t f) const;
+  template <class Body>
+  auto with_centroid(std::int64_t j, Body&& body) const;
+  template <class C>
+  std::array<double, 2> cluster_inertia(std::int64_t j, const C* centroid) const;
   double to_distance(double score) const;
 
   const Plan plan_;

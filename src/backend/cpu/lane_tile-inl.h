@@ -152,8 +152,9 @@ HWY_NOINLINE void assign_by_lanes(AssignArgs& args, std::int64_t first, std::int
     for (; j + kLaneCentroids <= p.k; j += kLaneCentroids) {
       lane_tile<kLaneCentroids>(p, packed, j, radius, j == 0 ? next : nullptr, next_step, best);
     }
-    for (; j + 2 <= p.k; j += 2) lane_tile<2>(p, packed, j, radius, nullptr, 0, best);
-    for (; j < p.k; ++j) lane_tile<1>(p, packed, j, radius, nullptr, 0, best);
+    with_constant<kLaneCentroids - 1>(p.k - j, [&](auto count) HWY_ATTR {
+      lane_tile<count()>(p, packed, j, radius, nullptr, 0, best);
+    });
     resolve_lanes(args, i0, n, norms, radius, best, s.scores);
   }
 }

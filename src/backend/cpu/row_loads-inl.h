@@ -108,6 +108,18 @@ struct EightSums {
   }
 };
 
+/// Calls body(std::integral_constant<int, n>()), if n is from 1 to kMost.
+template <int kMost, class Body>
+HWY_INLINE void with_constant(std::int64_t n, Body&& body) {
+  if constexpr (kMost > 0) {
+    if (n == kMost) {
+      body(std::integral_constant<int, kMost>());
+    } else {
+      with_constant<kMost - 1>(n, body);
+    }
+  }
+}
+
 /// A bit for each lane; of just the size that is stored, so that it never meets memory.
 template <class M>
 HWY_INLINE std::uint64_t bits_of(M mask) {

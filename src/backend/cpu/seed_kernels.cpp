@@ -259,31 +259,9 @@ std::int64_t seed_screen(const SeedScreenArgs& args, SeedPair* pairs) {
     for (; t + kLaneCentroids <= args.n_trials; t += kLaneCentroids) {
       end = seed_tile<kLaneCentroids>(args, x, t, i0, n, points, end);
     }
-    switch (args.n_trials - t) {  // so many are left over
-      case 7:
-        end = seed_tile<7>(args, x, t, i0, n, points, end);
-        break;
-      case 6:
-        end = seed_tile<6>(args, x, t, i0, n, points, end);
-        break;
-      case 5:
-        end = seed_tile<5>(args, x, t, i0, n, points, end);
-        break;
-      case 4:
-        end = seed_tile<4>(args, x, t, i0, n, points, end);
-        break;
-      case 3:
-        end = seed_tile<3>(args, x, t, i0, n, points, end);
-        break;
-      case 2:
-        end = seed_tile<2>(args, x, t, i0, n, points, end);
-        break;
-      case 1:
-        end = seed_tile<1>(args, x, t, i0, n, points, end);
-        break;
-      default:
-        break;
-    }
+    with_constant<kLaneCentroids - 1>(args.n_trials - t, [&](auto count) HWY_ATTR {
+      end = seed_tile<count()>(args, x, t, i0, n, points, end);
+    });
   }
   return end - pairs;
 }
