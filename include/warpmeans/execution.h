@@ -35,8 +35,9 @@ struct Execution {
   /// Caller's pool; null: one for the process, made at the first call that wants more than a
   /// thread.
   ThreadPool* pool = nullptr;
-  /// "" chooses by the processor. Otherwise "avx512", "avx2", "neon" or "portable" on a CPU,
-  /// "sm90", "sm80" or "simt" on a GPU: an error if this build or machine has it not.
+  /// "" chooses by the processor, d and k. Otherwise "avx512vnni", "avx512", "avx2", "neon" or
+  /// "portable" on a CPU, "sm90", "sm80" or "simt" on a GPU: an error if this build or machine has
+  /// it not.
   std::string kernel;
   /// The cudaStream_t to enqueue on; null: a stream of the call's own. CUDA only.
   void* stream = nullptr;

@@ -26,7 +26,11 @@ double ulp(double magnitude, DType dtype) {
 
 }  // namespace
 
-std::vector<std::string> forced_kernels() { return {"avx512", "avx2", "portable", "simt"}; }
+std::vector<std::string> forced_kernels() {
+  return {"avx512vnni", "avx512", "avx2", "portable", "simt"};
+}
+
+std::vector<std::string> byte_kernels() { return {"avx512vnni"}; }
 
 void force_kernel(Execution& execution, const std::string& name) {
   execution.kernel = name;

@@ -15,6 +15,8 @@ namespace warpmeans::test {
 /// Names for Execution::kernel; a machine may lack some: kernel_available says so. Tests take them
 /// from support/forced_kernel.h; tests/CMakeLists.txt has the same list.
 std::vector<std::string> forced_kernels();
+/// Those of them that screen in bytes.
+std::vector<std::string> byte_kernels();
 bool kernel_available(const std::string& name);
 /// Makes it run that kernel, on the device that has it.
 void force_kernel(Execution& execution, const std::string& name);

@@ -8,6 +8,8 @@
 //                 panel_tile-inl.h
 //   lane_tile     vectors of points x one centroid at a time, for few features or few centroids.
 //                 lane_tile-inl.h
+//   byte_block    blocks of points as bytes against panels of bytes; float32 for what they leave.
+//                 byte_blocks-inl.h
 //   resolve_row   one candidate: certified. More: float64 decides among them. candidates-inl.h
 //
 // docs/cpu.md derives the bound and has the measured ladder.
@@ -21,6 +23,7 @@
 #include <type_traits>
 
 #include "backend/cpu/assign_scratch-inl.h"
+#include "backend/cpu/byte_blocks-inl.h"
 #include "backend/cpu/candidates-inl.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/lane_tile-inl.h"
@@ -31,20 +34,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
 
-HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
-  const DF df;
-  const std::int64_t lanes = lanes_f();
-  const std::int64_t padded = round_up(d, kFeaturePad);
-  VF s0 = hn::Zero(df), s1 = hn::Zero(df);
-  std::int64_t f = 0;
-  for (; f + 2 * lanes <= padded; f += 2 * lanes) {
-    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
-    s1 = hn::MulAdd(hn::LoadU(df, a + f + lanes), hn::LoadU(df, b + f + lanes), s1);
-  }
-  for (; f < padded; f += lanes) {
-    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
-  }
-  return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
+HWY_INLINE bool is_wanted(const AssignArgs& args, std::int64_t i) {
+  return !args.wanted || args.wanted[i];
 }
 
 /// Packs a tile of rows, and starts each row's search from its last label's centroid.
@@ -58,7 +49,7 @@ HWY_NOINLINE void screen_tile(const AssignArgs& args, std::int64_t i0, std::int6
   float dots[kTilePoints] = {};
   for (int r = 0; r < kTilePoints; ++r) {
     const float norm = r < count ? args.norms[i0 + r] : 0;
-    const bool usable = r < count && in_range(norm);
+    const bool usable = r < count && in_range(norm) && is_wanted(args, i0 + r);
     own[r] = usable ? args.labels[i0 + r] : -1;
     threshold[r] = usable ? kUnbounded : -std::numeric_limits<float>::infinity();
     radius[r] = usable ? p.alpha * norm : 0;
@@ -111,8 +102,10 @@ HWY_NOINLINE void assign_by_panels(AssignArgs& args, std::int64_t first, std::in
         panel_block<2>(p, panel, tiles, s, next);
       }
     }
-    for (std::int64_t q = 0; q < n; ++q)
+    for (std::int64_t q = 0; q < n; ++q) {
+      if (!is_wanted(args, i0 + q)) continue;
       resolve_row(args, i0 + q, s.threshold[q], s.candidates[q], s.scores);
+    }
   }
 }
 
@@ -124,7 +117,9 @@ std::int64_t block_points(std::int64_t d, std::int64_t k) {
 
 void assign(AssignArgs& args, std::int64_t first, std::int64_t count) {
   const Panels& p = *args.panels;
-  if (by_lanes(p.d, p.k)) {
+  if (args.byte_kernel) {
+    assign_by_bytes(args, first, count);
+  } else if (by_lanes(p.d, p.k)) {
     assign_by_lanes(args, first, count);
   } else {
     assign_by_panels(args, first, count);
@@ -134,6 +129,12 @@ void assign(AssignArgs& args, std::int64_t first, std::int64_t count) {
 std::int64_t assign_scratch_bytes(std::int64_t d, std::int64_t k) {
   std::int64_t bytes = 0;
   carve(nullptr, d, k, &bytes);
+  return bytes;
+}
+
+std::int64_t byte_scratch_bytes(std::int64_t d) {
+  std::int64_t bytes = 0;
+  carve_bytes(nullptr, d, &bytes);
   return bytes;
 }
 
@@ -158,7 +159,9 @@ void fill_assign(Kernels& table) {
   table.keeps_tiles = &by_lanes;
   table.assign = &assign;
   table.assign_scratch_bytes = &assign_scratch_bytes;
+  table.byte_scratch_bytes = &byte_scratch_bytes;
   table.pack_panel = &pack_panel;
+  table.pack_bytes = &pack_bytes_part;
   table.dot = [](const float* a, const float* b, std::int64_t d)
                   HWY_ATTR { return dot_f(a, b, d); };
 }

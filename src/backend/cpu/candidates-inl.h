@@ -65,28 +65,39 @@ HWY_INLINE bool start_from(const Panels& p, float dot, float radius, std::int32_
   return true;
 }
 
+/// Half of what lies between the bounds of a row's score with centroid j, in float32's screen.
+struct FloatSlack {
+  const Panels& p;
+  float radius;
+
+  HWY_INLINE VF vector(std::int64_t j) const {
+    const DF df;
+    return hn::MulAdd(hn::Set(df, radius), hn::LoadU(df, p.norm + j), hn::LoadU(df, p.eps + j));
+  }
+  HWY_INLINE float at(std::int64_t j) const { return p.eps[j] + radius * p.norm[j]; }
+};
+
 /// Some of the lower bounds in `lower` (for centroids j0...) are below the row's threshold, beside
 /// those `known`.
-template <int kVectors>
-HWY_NOINLINE void take_candidates(const Panels& p, const float* lower, std::uint32_t known,
-                                  std::int64_t j0, float radius, float& threshold, Candidates& c) {
+template <int kVectors, class Slack>
+HWY_NOINLINE void take_candidates(const Slack& slack, const float* lower, std::uint32_t known,
+                                  std::int64_t j0, float& threshold, Candidates& c) {
   const DF df;
   constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
   std::uint64_t bits = mask_below<kVectors>(lower, threshold) & ~std::uint64_t{known};
   if (hwy::PopCount(bits) > 4) {
     // Early in the search: lower the threshold first, to keep the list short.
-    const VF r = hn::Set(df, radius);
     VF least = hn::Set(df, threshold);
     for (std::int64_t l = 0; l < kVectors * kLanes; l += kLanes) {
-      const VF slack = hn::MulAdd(r, hn::LoadU(df, p.norm + j0 + l), hn::LoadU(df, p.eps + j0 + l));
-      least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(slack, slack)));
+      const VF half = slack.vector(j0 + l);
+      least = hn::Min(least, hn::Add(hn::LoadU(df, lower + l), hn::Add(half, half)));
     }
     threshold = hn::GetLane(hn::MinOfLanes(df, least));
     bits &= mask_below<kVectors>(lower, threshold);
   }
   for (; bits; bits &= bits - 1) {
     const auto q = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero64(bits));
-    const float upper = lower[q] + 2 * (p.eps[j0 + q] + radius * p.norm[j0 + q]);
+    const float upper = lower[q] + 2 * slack.at(j0 + q);
     threshold = std::min(threshold, upper);
     add_candidate(c, threshold, j0 + q, lower[q]);
   }

@@ -2,25 +2,14 @@
 #include "backend/cpu/centroid_panels.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/outward.h"
 #include "core/sum_of.h"
 
 namespace warpmeans::cpu {
 namespace {
-
-constexpr double kUnit = 0x1p-24;  // float32's unit roundoff
-
-/// The least float32 that is not below a finite value.
-float next_up(double value) {
-  const auto f = static_cast<float>(value);
-  if (static_cast<double>(f) >= value) return f;
-  const auto bits = std::bit_cast<std::uint32_t>(f);
-  return std::bit_cast<float>(f >= 0 ? bits + 1 : bits - 1);
-}
-float next_down(double value) { return -next_up(-value); }
 
 double element(const ExactCentroids& c, std::int64_t j, std::int64_t f) {
   const std::int64_t i = j * c.d + f;
@@ -61,7 +50,7 @@ float dot_error_factor(std::int64_t d) {
   const auto blocks = static_cast<double>((d + 255) / 256);
   const double chain = std::max(static_cast<double>(std::min<std::int64_t>(d, 256)) + blocks,
                                 static_cast<double>(d) / 8 + 8);
-  return next_up(1.01 * (chain + 2 + 8) * kUnit);
+  return next_up(1.01 * (chain + 2 + 8) * kFloatUnit);
 }
 
 double scale_for(double largest) {
@@ -186,9 +175,9 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
     radius += static_cast<double>(d + 4) * 0x1p-50 * mean_size * norm + mean_size * unit_error;
   }
   h_lo_[j] = next_down(h - radius);
-  norm_[j] = next_up(norm * (1 + 4 * kUnit) + unit_error + 0x1p-100);
-  eps_[j] =
-      next_up((radius + 2 * kUnit * std::fabs(static_cast<double>(h_lo_[j]))) * (1 + 4 * kUnit));
+  norm_[j] = next_up(norm * (1 + 4 * kFloatUnit) + unit_error + 0x1p-100);
+  eps_[j] = next_up((radius + 2 * kFloatUnit * std::fabs(static_cast<double>(h_lo_[j]))) *
+                    (1 + 4 * kFloatUnit));
 }
 
 void CentroidPanels::build(const Kernels& kernels, const Team& team,

@@ -71,10 +71,6 @@ class CentroidPanels {
 /// The relative error bound of a float32 dot product of d terms as the kernels sum them.
 float dot_error_factor(std::int64_t d);
 
-/// How far a unit row x / |x| in float64 is from the truth: |x| is a sum of d squares, and a root,
-/// a reciprocal and a product follow.
-inline double unit_row_error(std::int64_t d) { return static_cast<double>(d + 16) * 0x1p-52; }
-
 /// The power of two that brings values up to `largest` to at most 1; 1 for zero.
 double scale_for(double largest);
 

@@ -20,7 +20,7 @@ class CpuBackend : public Backend {
                                               std::string(name_of(problem.precision)) +
                                               "\" needs the CUDA backend; on a CPU use \"exact\"");
     }
-    const Kernels& kernels = find_kernels(execution.kernel);
+    const Kernels& kernels = find_kernels(execution.kernel, problem.n_features, problem.n_clusters);
     Plan plan;
     plan.problem = problem;
     plan.kernel = "cpu/" + std::string(kernels.name);
@@ -41,7 +41,8 @@ class CpuBackend : public Backend {
 
   void for_each_group(const Plan& plan, const Execution& execution,
                       const std::function<void(Run&, Items)>& body) const override {
-    const Kernels& kernels = find_kernels(execution.kernel);
+    const Kernels& kernels =
+        find_kernels(execution.kernel, plan.problem.n_features, plan.problem.n_clusters);
     const Team team = make_team(execution);
     if (!plan.items_in_parallel) {
       CpuRun run(plan, kernels, team);
@@ -71,6 +72,7 @@ class CpuBackend : public Backend {
     const std::int64_t per_value =
         4 + 4 + 8 * plan.limbs + static_cast<std::int64_t>(size_of(p.centroid_dtype()));
     return p.n_samples * per_point + k * d * per_value + 4 * kept_values(p, kernels) +
+           ByteScreen::workspace_bytes(kernels, plan, workers) +
            workers * (kernels.assign_scratch_bytes(p.n_features, p.n_clusters) + 8 * k +
                       8 * plan.limbs * d);
   }

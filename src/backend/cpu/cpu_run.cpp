@@ -8,6 +8,7 @@
 #include <limits>
 #include <string>
 
+#include "backend/cpu/outward.h"
 #include "core/data_errors.h"
 #include "core/element.h"
 #include "stream/chunk_source.h"
@@ -50,12 +51,16 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
       d_(plan.problem.n_features),
       k_(plan.problem.n_clusters),
       metric_(plan.problem.metric),
-      assign_keeps_tiles_(plan.problem.stop_rule.max_iter > 1 && kernels.keeps_tiles(d_, k_)) {
+      assign_keeps_tiles_(!ByteScreen::used(kernels, plan.problem) &&
+                          plan.problem.stop_rule.max_iter > 1 && kernels.keeps_tiles(d_, k_)),
+      bytes_(kernels, plan) {
   const auto workers = static_cast<std::size_t>(team_.threads());
   const auto padded = static_cast<std::size_t>(round_up(d_, kFeaturePad));
   changes_.resize(workers);
   scratch_.resize(workers);
-  for (auto& s : scratch_) s.resize(kernels_.assign_scratch_bytes(d_, k_));
+  const std::int64_t scratch =
+      kernels_.assign_scratch_bytes(d_, k_) + (bytes_.used() ? kernels_.byte_scratch_bytes(d_) : 0);
+  for (auto& s : scratch_) s.resize(scratch);
   if (assign_keeps_tiles_) tiles_.resize(kept_values(plan_.problem, kernels_));
   sums_.allocate(plan_, team_.threads());
   norms_.resize(static_cast<std::size_t>(n_));
@@ -260,6 +265,7 @@ void CpuRun::finish_prepare() {
   wide_ = plan_.problem.dtype == DType::float64 || metric_ == Metric::cosine ||
           (largest > 0 && (largest > 1e37 || largest < 1e-30));
   range_ = {mean_.data(), norm_scale_, largest, static_cast<double>(longest) / norm_scale_};
+  if (bytes_.used()) bytes_.begin_points(range_);
 }
 
 void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
@@ -309,6 +315,7 @@ void CpuRun::begin_iteration(bool) {
   const ExactCentroids exact{
       centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_, nullptr};
   panels_.build(kernels_, team_for(k_ * d_ * 8), exact, range_);
+  if (bytes_.used()) bytes_.build(team_for(k_ * d_ * 8), panels_);
   stats_.seconds_assign = seconds_since(started_);
 }
 
@@ -322,7 +329,7 @@ void CpuRun::assign(const Chunk& chunk) {
   layout.scale = panels_.scale();
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
   // nothing.
-  const std::int64_t block = kernels_.block_points(d_, k_);
+  const std::int64_t block = bytes_.used() ? kByteBlockPoints : kernels_.block_points(d_, k_);
   const bool keep = assign_keeps_tiles_ && tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
@@ -338,10 +345,12 @@ void CpuRun::assign(const Chunk& chunk) {
     args.scratch = scratch_[w].data();
     args.tiles = keep ? tiles_.data() : nullptr;
     args.tiles_packed = keep && tiles_scale_ == layout.scale;
+    if (bytes_.used()) bytes_.set(args, layout, chunk.first_row);
     kernels_.assign(args, begin, end - begin);
     doubtful[w] += args.doubtful;
   });
   if (keep) tiles_scale_ = layout.scale;
+  if (chunk.first_row + rows == n_) bytes_.finish_pass();
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
   for (const std::int64_t count : doubtful) stats_.labels_doubtful += count;
   stats_.seconds_assign += seconds_since(start);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "backend.h"
+#include "backend/cpu/byte_screen.h"
 #include "backend/cpu/centroid_panels.h"
 #include "backend/cpu/cluster_sums.h"
 #include "backend/cpu/kernels.h"
@@ -129,6 +130,7 @@ class CpuRun : public Run {
   std::vector<std::int32_t> labels_;  // (n)
   std::vector<std::byte> centroids_;  // (k, d) of the centroid dtype
   CentroidPanels panels_;
+  ByteScreen bytes_;
   FixedPoint fixed_;
   ClusterSums sums_;
   std::vector<std::vector<LabelChange>> changes_;  // one list a worker

@@ -1,4 +1,5 @@
-// Which kernels run, and why: the widest instruction set that this build has and this machine runs.
+// Which kernels run, and why: the widest instruction set that this build has and this machine runs,
+// with its dot product of bytes where that pays.
 #include "backend/cpu/kernels.h"
 
 #include <hwy/highway.h>
@@ -10,49 +11,68 @@
 namespace warpmeans::cpu {
 namespace {
 
+struct Named {
+  std::string_view name;
+  std::string_view instructions;  // what for_kernel_name.h calls those of Highway's target
+  std::int64_t target;
+  bool in_bytes;
+};
+
 #if HWY_ARCH_X86
-constexpr std::array<std::pair<std::string_view, std::int64_t>, 3> kNamed{
-    {{"avx512", HWY_AVX3}, {"avx2", HWY_AVX2}, {"portable", HWY_STATIC_TARGET}}};
+constexpr std::array<Named, 4> kNamed{{{"avx512vnni", "avx512", HWY_AVX3, true},
+                                       {"avx512", "avx512", HWY_AVX3, false},
+                                       {"avx2", "avx2", HWY_AVX2, false},
+                                       {"portable", "portable", HWY_STATIC_TARGET, false}}};
 #elif HWY_ARCH_ARM
-constexpr std::array<std::pair<std::string_view, std::int64_t>, 1> kNamed{
-    {{"neon", HWY_STATIC_TARGET}}};
+constexpr std::array<Named, 1> kNamed{{{"neon", "neon", HWY_STATIC_TARGET, false}}};
 #else
-constexpr std::array<std::pair<std::string_view, std::int64_t>, 1> kNamed{
-    {{"portable", HWY_STATIC_TARGET}}};
+constexpr std::array<Named, 1> kNamed{{{"portable", "portable", HWY_STATIC_TARGET, false}}};
 #endif
 
-bool is_usable(std::int64_t target) {
+bool runs(std::int64_t target) {
   // Asked once: the answer takes the processor microseconds inside a virtual machine.
   static const std::int64_t supported = hwy::SupportedTargets();
   return (target & HWY_TARGETS) != 0 && (target == HWY_STATIC_TARGET || (target & supported) != 0);
 }
 
-std::array<Kernels, kNamed.size()> make_tables() {
-  std::array<Kernels, kNamed.size()> tables;
+using Tables = std::array<Kernels, kNamed.size()>;
+
+/// Tables of what cannot run have no functions.
+Tables make_tables() {
+  Tables tables{};
   for (std::size_t i = 0; i < kNamed.size(); ++i) {
-    tables[i].name = kNamed[i].first;
-    if (!is_usable(kNamed[i].second)) continue;
-    fill_assign_kernels(kNamed[i].first, tables[i]);
-    fill_row_kernels(kNamed[i].first, tables[i]);
-    fill_seed_kernels(kNamed[i].first, tables[i]);
+    const Named& named = kNamed[i];
+    tables[i].name = named.name;
+    if (!runs(named.target)) continue;
+    if (named.in_bytes) {
+      fill_byte_kernel(named.name, tables[i]);
+      if (!tables[i].bytes.tile) continue;
+    }
+    fill_assign_kernels(named.instructions, tables[i]);
+    fill_row_kernels(named.instructions, tables[i]);
+    fill_seed_kernels(named.instructions, tables[i]);
   }
   return tables;
 }
 
+/// Where a pass in bytes costs less than one in float32: docs/cpu.md has the measurements.
+bool bytes_pay(std::int64_t d, std::int64_t k) { return k > 16 && d * k >= 4096; }
+
 }  // namespace
 
-const Kernels& find_kernels(std::string_view name) {
-  static const auto tables = make_tables();
+const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k) {
+  static const Tables tables = make_tables();
   std::string known;
   for (std::size_t i = 0; i < kNamed.size(); ++i) {
-    const bool usable = is_usable(kNamed[i].second);
-    if (usable && (name.empty() || name == kNamed[i].first)) return tables[i];
-    if (name == kNamed[i].first) {
+    const bool usable = tables[i].assign != nullptr;
+    const bool pays = !kNamed[i].in_bytes || bytes_pay(d, k);
+    if (usable && (name.empty() ? pays : name == kNamed[i].name)) return tables[i];
+    if (name == kNamed[i].name) {
       throw Error(ErrorCode::unsupported,
                   "execution.kernel: this machine or build does not run \"" + std::string(name) +
                       "\" instructions");
     }
-    known += (known.empty() ? "\"" : ", \"") + std::string(kNamed[i].first) + "\"";
+    known += (known.empty() ? "\"" : ", \"") + std::string(kNamed[i].name) + "\"";
   }
   throw Error(ErrorCode::unsupported, "execution.kernel: \"" + std::string(name) +
                                           "\" is not a kernel of this build, which has " + known);

@@ -24,6 +24,15 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
+/// Rows that a task of the screen in bytes should start at a multiple of.
+inline constexpr std::int64_t kByteBlockPoints = 112;
+/// Bytes between rows of ByteRows. Not a multiple of a page's quarter: rows of a tile would share
+/// lines of the cache.
+inline std::int64_t byte_stride(std::int64_t d) {
+  const std::int64_t bytes = round_up(d, kFeaturePad);
+  return bytes % 1024 == 0 ? bytes + 64 : bytes;
+}
+
 /// size_of() where it is asked for once a row.
 inline std::int64_t element_bytes(DType dtype) {
   if (dtype == DType::float32) return 4;
@@ -67,6 +76,63 @@ struct Panels {
   const float* eps = nullptr;     // (k_padded)
 };
 
+/// Points as signed bytes: y'_i = scale[i] * data[i] + offset + what is left over, whose length is
+/// at most residual[i]. In units of Rows::scale, which is PointRange::norm_scale.
+struct ByteRows {
+  std::int8_t* data = nullptr;  // (rows, stride), what is beyond d is zero
+  std::int64_t stride = 0;
+  float* scale = nullptr;
+  float* residual = nullptr;
+  std::int32_t* start = nullptr;  // -128 times the sum of the row's bytes
+};
+
+/// The centroids of Panels as bytes; see docs/cpu.md for the bound.
+/// lower bound of a score: h_lo[j] - reach_i * norm[j] - length_i * residual[j]
+///                         - scale_i * scale[j] * (x.c)
+/// upper bound: lower + 2 * (eps[j] + reach_i * norm[j] + length_i * residual[j])
+struct BytePanels {
+  std::int64_t k = 0;
+  std::int64_t words = 0;                // bytes of a row, by fours
+  std::int64_t width = 0;                // centroids of a panel: that of Panels
+  const std::uint8_t* packed = nullptr;  // (k_padded / width, words, width, 4): 128 + the byte
+  const float* h_lo = nullptr;           // (k_padded), +inf where j can never win
+  const float* eps = nullptr;            // (k_padded)
+  const float* scale = nullptr;          // (k_padded)
+  const float* norm = nullptr;           // (k_padded) at least |scale * bytes|
+  const float* residual = nullptr;       // (k_padded) at least |c' - scale * bytes|
+  float ratio = 1;                       // unit of the points' norms to that of the panels
+  float offset_norm = 0;                 // |offset| of the points, in units of their norms
+};
+
+/// Rows of a tile on their way through a panel. Arrays are readable to a multiple of 16 rows.
+struct ByteTileRows {
+  const std::int8_t* data;
+  std::int64_t stride;
+  const std::int32_t* start;
+  const float *scale, *reach, *length, *threshold;
+  const std::int32_t* own;  // a centroid that is not reported; -1: none
+};
+
+/// An instruction set's dot products of bytes.
+struct ByteKernel {
+  std::int64_t points = 0;  // rows of a tile
+  /// Lower bounds of a tile's scores with a panel, against the rows' thresholds. Returns a bit for
+  /// each row that has bounds below it beside that of `known`, and writes those rows of `lower`
+  /// (points, width) and, for all rows, the bit of own in `known`.
+  std::uint32_t (*tile)(const BytePanels&, std::int64_t panel, const ByteTileRows&, float* lower,
+                        std::uint32_t* known) = nullptr;
+};
+
+/// Where pack_bytes writes: the arrays of BytePanels.
+struct PackBytesArgs {
+  const BytePanels* panels = nullptr;  // words, width, ratio and offset_norm are set
+  const double* offset = nullptr;      // (d) of the points, or null for zeros
+  double unit_error = 0;               // of the centroids' coordinates, in units of the panels
+  std::uint8_t* rows = nullptr;        // scratch: (width, round_up(d, kFeaturePad))
+  std::uint8_t* packed = nullptr;
+  float *h_lo = nullptr, *eps = nullptr, *scale = nullptr, *norm = nullptr, *residual = nullptr;
+};
+
 /// The centroids themselves, for the float64 evaluation.
 struct ExactCentroids {
   const void* data = nullptr;  // (k, d) dense
@@ -95,6 +161,13 @@ struct AssignArgs {
   // floats, 64-byte aligned, or null.
   float* tiles = nullptr;
   bool tiles_packed = false;
+  // Of the screen in bytes: null where float32 screens.
+  const ByteKernel* byte_kernel = nullptr;
+  const BytePanels* byte_panels = nullptr;
+  ByteRows bytes;  // where rows stay for the next iteration, or null
+  bool bytes_ready = false;
+  Rows byte_source;                      // rows, in units of the norms
+  const std::uint8_t* wanted = nullptr;  // (rows) which of them assign; null: all
 };
 
 struct PrepareArgs {
@@ -180,6 +253,12 @@ struct Kernels {
   void (*pack_panel)(const float* rows, std::int64_t d, std::int64_t first, std::int64_t count,
                      float* panel);
 
+  /// Dot products of bytes, or nothing where float32 screens.
+  ByteKernel bytes;
+  std::int64_t (*byte_scratch_bytes)(std::int64_t d);  // beyond assign_scratch_bytes
+  /// Packs centroids [first, first + count) of Panels, a panel, as bytes.
+  void (*pack_bytes)(const Panels&, const PackBytesArgs&, std::int64_t first, std::int64_t count);
+
   /// Extremes, |y'|^2; returns false where a value is NaN or Inf.
   bool (*prepare)(const PrepareArgs&, std::int64_t first, std::int64_t count);
   /// y' of one row as float32 (d, padded with zeros).
@@ -207,12 +286,15 @@ struct Kernels {
   float (*dot)(const float* a, const float* b, std::int64_t d);
 };
 
-/// "" is the best this machine runs. Throws Error(unsupported) for what it cannot.
-const Kernels& find_kernels(std::string_view name);
+/// "" is the best that this machine runs for d features and k centroids. Throws Error(unsupported)
+/// for what it cannot.
+const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k);
 
 // A part of the table per translation unit; find_kernels joins them.
 void fill_assign_kernels(std::string_view name, Kernels& table);
 void fill_row_kernels(std::string_view name, Kernels& table);
 void fill_seed_kernels(std::string_view name, Kernels& table);
+/// Leaves table.bytes empty where this build or machine lacks it.
+void fill_byte_kernel(std::string_view name, Kernels& table);
 
 }  // namespace warpmeans::cpu

@@ -135,8 +135,8 @@ HWY_INLINE void panel_tile(const Panels& p, const float* HWY_RESTRICT x,
   }
   for (; hits; hits &= hits - 1) {
     const auto r = static_cast<std::int64_t>(hwy::Num0BitsBelowLS1Bit_Nonzero32(hits));
-    take_candidates<kVectors>(p, partial + r * kVectors * kLanes, known[r], j0, radius[r],
-                              threshold[r], candidates[r]);
+    take_candidates<kVectors>(FloatSlack{p, radius[r]}, partial + r * kVectors * kLanes, known[r],
+                              j0, threshold[r], candidates[r]);
   }
 }
 

@@ -189,6 +189,23 @@ HWY_INLINE void screen_part_t(const Rows& rows, std::int64_t i, std::int64_t f0,
   for (std::int64_t f = count; f < round_up(count, kFeaturePad); ++f) out[f] = 0;
 }
 
+/// x.y of float32 rows of d features, zero up to a multiple of kFeaturePad.
+HWY_INLINE float dot_f(const float* a, const float* b, std::int64_t d) {
+  const DF df;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  const std::int64_t padded = round_up(d, kFeaturePad);
+  VF s0 = hn::Zero(df), s1 = hn::Zero(df);
+  std::int64_t f = 0;
+  for (; f + 2 * lanes <= padded; f += 2 * lanes) {
+    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
+    s1 = hn::MulAdd(hn::LoadU(df, a + f + lanes), hn::LoadU(df, b + f + lanes), s1);
+  }
+  for (; f < padded; f += lanes) {
+    s0 = hn::MulAdd(hn::LoadU(df, a + f), hn::LoadU(df, b + f), s0);
+  }
+  return hn::GetLane(hn::SumOfLanes(df, hn::Add(s0, s1)));
+}
+
 /// Calls body.operator()<T>() with the element type of `dtype`.
 template <class Body>
 HWY_INLINE auto with_element_type(DType dtype, Body&& body) {

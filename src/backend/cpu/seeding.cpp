@@ -1,4 +1,5 @@
 #include "backend/cpu/seeding.h"
+#include "backend/cpu/outward.h"
 
 #include <algorithm>
 #include <cmath>

@@ -1,0 +1,118 @@
+// docs/cpu.md derives the bound that this assembles.
+#include "backend/cpu/byte_screen.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "backend/cpu/outward.h"
+
+namespace warpmeans::cpu {
+namespace {
+
+/// Bytes, scale, residual and sum of a row.
+std::int64_t row_bytes(std::int64_t d) { return byte_stride(d) + 12; }
+
+/// Whether the points' own bytes are what the screen reads.
+bool are_bytes(const Problem& p) {
+  return (p.dtype == DType::uint8 || p.dtype == DType::int8) && p.metric != Metric::cosine;
+}
+
+}  // namespace
+
+bool ByteScreen::kept(const Plan& plan) {
+  const Problem& p = plan.problem;
+  return p.stop_rule.max_iter >= 2 && plan.chunk_rows >= p.n_samples &&
+         p.n_samples * row_bytes(p.n_features) <= kMostKept;
+}
+
+std::int64_t ByteScreen::workspace_bytes(const Kernels& kernels, const Plan& plan,
+                                         std::int64_t workers) {
+  const Problem& p = plan.problem;
+  if (!used(kernels, p)) return 0;
+  const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
+  return (kept(plan) ? p.n_samples * row_bytes(p.n_features) : 0) +
+         k * (2 * byte_stride(p.n_features) + 20) +
+         workers * kernels.byte_scratch_bytes(p.n_features);
+}
+
+ByteScreen::ByteScreen(const Kernels& kernels, const Plan& plan)
+    : kernels_(kernels),
+      problem_(plan.problem),
+      used_(used(kernels, plan.problem)),
+      kept_(used_ && kept(plan)) {
+  if (!used_) return;
+  const std::int64_t n = problem_.n_samples, d = problem_.n_features;
+  if (kept_) {
+    data_.resize(n * byte_stride(d));
+    row_scale_.resize(n);
+    row_residual_.resize(n);
+    row_start_.resize(n);
+  }
+  const std::int64_t k = round_up(problem_.n_clusters, kernels.panel_width);
+  panels_.k = problem_.n_clusters;
+  panels_.words = (d + 3) / 4;
+  panels_.width = kernels.panel_width;
+  packed_.resize(k * panels_.words * 4);
+  rows_.resize(k * round_up(d, kFeaturePad));
+  for (AlignedVector<float>* array : {&h_lo_, &eps_, &scale_, &norm_, &residual_}) array->resize(k);
+  panels_.packed = packed_.data();
+  panels_.h_lo = h_lo_.data();
+  panels_.eps = eps_.data();
+  panels_.scale = scale_.data();
+  panels_.norm = norm_.data();
+  panels_.residual = residual_.data();
+}
+
+void ByteScreen::begin_points(const PointRange& range) {
+  ready_ = false;
+  norm_scale_ = range.norm_scale;
+  offset_.clear();
+  panels_.offset_norm = 0;
+  if (!are_bytes(problem_)) return;
+  // What the screen reads of x is x - zero; y' is that and (zero - mean), in units of norm_scale.
+  const double zero = problem_.dtype == DType::uint8 ? 128 : 0;
+  double sum = 0;
+  for (std::int64_t f = 0; f < problem_.n_features; ++f) {
+    offset_.push_back((zero - range.mean[f]) * norm_scale_);
+    sum += offset_.back() * offset_.back();
+  }
+  panels_.offset_norm = next_up(std::sqrt(sum) * (1 + 1e-9));
+}
+
+void ByteScreen::build(const Team& team, const CentroidPanels& centroids) {
+  const Panels& p = centroids.panels();
+  panels_.ratio = static_cast<float>(centroids.scale() / norm_scale_);
+  PackBytesArgs args;
+  args.panels = &panels_;
+  args.offset = offset_.empty() ? nullptr : offset_.data();
+  args.unit_error = problem_.metric == Metric::cosine ? unit_row_error(p.d) * centroids.scale() : 0;
+  args.packed = packed_.data();
+  args.h_lo = h_lo_.data();
+  args.eps = eps_.data();
+  args.scale = scale_.data();
+  args.norm = norm_.data();
+  args.residual = residual_.data();
+  team.for_each((p.k + p.width - 1) / p.width, [&](std::int64_t panel, int) {
+    const std::int64_t first = panel * p.width;
+    PackBytesArgs own = args;
+    own.rows = rows_.data() + first * round_up(p.d, kFeaturePad);
+    kernels_.pack_bytes(p, own, first, std::min(p.width, p.k - first));
+  });
+}
+
+void ByteScreen::set(AssignArgs& args, const Rows& rows, std::int64_t first_row) {
+  args.byte_kernel = &kernels_.bytes;
+  args.byte_panels = &panels_;
+  args.byte_source = rows;
+  args.byte_source.scale = norm_scale_;
+  args.bytes_ready = kept_ && ready_;
+  if (!kept_) return;
+  args.bytes.stride = byte_stride(rows.d);
+  // Assign fills them in its first pass.
+  args.bytes.data = data_.data() + first_row * args.bytes.stride;
+  args.bytes.scale = row_scale_.data() + first_row;
+  args.bytes.residual = row_residual_.data() + first_row;
+  args.bytes.start = row_start_.data() + first_row;
+}
+
+}  // namespace warpmeans::cpu

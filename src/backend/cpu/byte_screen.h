@@ -1,0 +1,58 @@
+// The screen in bytes of one run: what it keeps of the points and of an iteration's centroids.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "backend/cpu/centroid_panels.h"
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/thread_pool.h"
+#include "plan.h"
+
+namespace warpmeans::cpu {
+
+class ByteScreen {
+ public:
+  /// Dot products of more features could overflow 32 bits: float32 screens those.
+  static constexpr std::int64_t kMostFeatures = 65536;
+  /// Points are kept as bytes where there is a next iteration, they are one chunk, and need no more
+  /// memory than this; else a task makes the bytes of its rows anew.
+  static constexpr std::int64_t kMostKept = std::int64_t{1} << 32;
+
+  static bool used(const Kernels& kernels, const Problem& problem) {
+    return kernels.bytes.tile != nullptr && problem.n_features <= kMostFeatures;
+  }
+  /// What a ByteScreen and its workers allocate.
+  static std::int64_t workspace_bytes(const Kernels& kernels, const Plan& plan,
+                                      std::int64_t workers);
+
+  ByteScreen(const Kernels& kernels, const Plan& plan);
+
+  bool used() const { return used_; }
+  /// New points: none of them are bytes yet.
+  void begin_points(const PointRange& range);
+  void build(const Team& team, const CentroidPanels& centroids);
+  /// Lets `args`, of rows from `first_row` on, screen in bytes. `rows`: the chunk's, in units of
+  /// PointRange::norm_scale.
+  void set(AssignArgs& args, const Rows& rows, std::int64_t first_row);
+  /// All points have been assigned.
+  void finish_pass() { ready_ = true; }
+
+ private:
+  static bool kept(const Plan& plan);
+
+  const Kernels& kernels_;
+  const Problem problem_;
+  const bool used_, kept_;
+  bool ready_ = false;
+  double norm_scale_ = 1;
+  AlignedVector<std::int8_t> data_;
+  AlignedVector<float> row_scale_, row_residual_;
+  AlignedVector<std::int32_t> row_start_;
+  std::vector<double> offset_;  // (d) where points are bytes themselves, else empty
+  BytePanels panels_;
+  AlignedVector<std::uint8_t> packed_, rows_;
+  AlignedVector<float> h_lo_, eps_, scale_, norm_, residual_;
+};
+
+}  // namespace warpmeans::cpu

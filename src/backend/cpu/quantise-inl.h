@@ -1,0 +1,145 @@
+// Per-target: rows of float32 as bytes with a scale, and how far the bytes are from them; centroids
+// as panels of such bytes.
+#if defined(WARPMEANS_QUANTISE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef WARPMEANS_QUANTISE_INL_H_
+#undef WARPMEANS_QUANTISE_INL_H_
+#else
+#define WARPMEANS_QUANTISE_INL_H_
+#endif
+
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "backend/cpu/kernels.h"
+#include "backend/cpu/outward.h"
+#include "backend/cpu/row_loads-inl.h"
+#include "backend/cpu/transpose-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace warpmeans::cpu::HWY_NAMESPACE {
+
+struct Quantised {
+  float scale;
+  std::int32_t sum;  // of the bytes
+  double residual;   // at least |x - scale * bytes|
+};
+
+/// x[0, d), zero up to a multiple of kFeaturePad, as bytes out[0, round_up(d, kFeaturePad)).
+/// Whatever the bytes become, the residual is measured from them.
+HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d,
+                              std::int8_t* HWY_RESTRICT out) {
+  const DF df;
+  const hn::RebindToSigned<DF> di;
+  const hn::Rebind<std::int8_t, DF> narrow;
+  const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  const std::int64_t padded = round_up(d, kFeaturePad);
+  VF most = hn::Zero(df);
+  for (std::int64_t f = 0; f < padded; f += lanes) {
+    most = hn::Max(most, hn::Abs(hn::LoadU(df, x + f)));
+  }
+  const float largest = hn::GetLane(hn::MaxOfLanes(df, most));
+  // Rows that are next to nothing are all residual.
+  const bool usable = largest > 0x1p-90f;
+  const float scale = usable ? largest / 127 : 0;
+  const VF step = hn::Set(df, scale), inverse = hn::Set(df, usable ? 127 / largest : 0);
+  VF squares = hn::Zero(df);
+  auto sums = hn::Zero(di);
+  for (std::int64_t f = 0; f < padded; f += lanes) {
+    const VF v = hn::LoadU(df, x + f);
+    const auto q = hn::NearestInt(hn::Mul(v, inverse));
+    hn::StoreU(hn::DemoteTo(narrow, q), narrow, out + f);
+    sums = hn::Add(sums, q);
+    const VF rest = hn::NegMulAdd(step, hn::ConvertTo(df, q), v);
+    squares = hn::MulAdd(rest, rest, squares);
+  }
+  // A rest is off by 2u of x at most where product and difference round separately, its square and
+  // the sum by d / lanes + 4 roundings; squares below float32's range vanish.
+  const double sum = static_cast<double>(hn::GetLane(hn::SumOfLanes(df, squares)));
+  const double size = static_cast<double>(largest) * std::sqrt(static_cast<double>(d));
+  const double residual = std::sqrt(sum) * (1 + static_cast<double>(d + 32) * kFloatUnit) +
+                          4 * kFloatUnit * size + 0x1p-64;
+  return {scale, hn::GetLane(hn::SumOfLanes(di, sums)), residual};
+}
+
+/// Row i of `source` into bytes row i; `row` is scratch for the float32 row, and holds it after.
+template <typename T>
+HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, float* row,
+                               const ByteRows& bytes) {
+  std::int8_t* out = bytes.data + i * bytes.stride;
+  const std::int64_t d = source.d;
+  constexpr bool kIsByte = std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t>;
+  if (kIsByte && !source.lengths) {
+    // Exact as they are; what they are centred on is ByteScreen's offset.
+    const auto* in = static_cast<const std::uint8_t*>(source.row(i));
+    const std::uint8_t flip = std::is_same_v<T, std::uint8_t> ? 0x80 : 0;
+    std::int32_t sum = 0;
+    for (std::int64_t f = 0; f < d; ++f) {
+      out[f] = static_cast<std::int8_t>(in[f] ^ flip);
+      sum += out[f];
+    }
+    std::fill(out + d, out + bytes.stride, std::int8_t{0});
+    bytes.scale[i] = static_cast<float>(source.scale);
+    bytes.residual[i] = 0;
+    bytes.start[i] = -128 * sum;
+    return;
+  }
+  const Quantised q = quantise(row, d, out);
+  std::fill(out + round_up(d, kFeaturePad), out + bytes.stride, std::int8_t{0});
+  bytes.scale[i] = q.scale;
+  // The float32 row is within u of the point; unit rows are themselves rounded.
+  const double unit_error = source.lengths ? unit_row_error(d) * source.scale : 0;
+  bytes.residual[i] = next_up(q.residual + 2 * kFloatUnit * static_cast<double>(norm) + unit_error);
+  bytes.start[i] = -128 * q.sum;
+}
+
+/// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them. `rows` is
+/// scratch: (width, round_up(d, kFeaturePad)) bytes.
+HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, std::int64_t first,
+                                  std::int64_t count) {
+  const BytePanels& b = *args.panels;
+  const std::int64_t d = p.d, stride = round_up(d, kFeaturePad);
+  for (std::int64_t r = 0; r < b.width; ++r) {
+    const std::int64_t j = first + r;
+    std::uint8_t* row = args.rows + r * stride;
+    if (r >= count || !(p.h_lo[j] < std::numeric_limits<float>::infinity())) {
+      std::fill(row, row + stride, std::uint8_t{128});
+      args.h_lo[j] = std::numeric_limits<float>::infinity();
+      args.eps[j] = args.scale[j] = args.norm[j] = args.residual[j] = 0;
+      continue;
+    }
+    auto* bytes = reinterpret_cast<std::int8_t*>(row);
+    const Quantised q = quantise(p.rows + j * stride, d, bytes);
+    const double norm = static_cast<double>(p.norm[j]);
+    const double residual = q.residual + 2 * kFloatUnit * norm + args.unit_error;
+    // Bytes are centred on their own zero, not on the points': y'.c' has a part that is the same
+    // for all points.
+    double constant = 0, rounding = 0;
+    if (args.offset) {
+      for (std::int64_t f = 0; f < d; ++f) constant += args.offset[f] * bytes[f];
+      constant *= static_cast<double>(q.scale) * static_cast<double>(b.ratio);
+      rounding = 0x1p-40 * static_cast<double>(b.offset_norm) * static_cast<double>(b.ratio) *
+                 (norm + residual);
+    }
+    const double h = static_cast<double>(p.h_lo[j]) - constant;
+    rounding += 32 * kFloatUnit * std::fabs(h) + 0x1p-100;
+    args.h_lo[j] = next_down(h - rounding);
+    args.eps[j] =
+        next_up((static_cast<double>(p.eps[j]) + rounding + 4 * kFloatUnit * std::fabs(h)) *
+                (1 + 4 * kFloatUnit));
+    args.scale[j] = q.scale;
+    args.norm[j] = next_up(norm + residual);
+    args.residual[j] = next_up(residual);
+    for (std::int64_t f = 0; f < stride; ++f) row[f] ^= 0x80;
+  }
+  transpose_tile(reinterpret_cast<const float*>(args.rows), stride / 4, b.words,
+                 static_cast<int>(b.width),
+                 reinterpret_cast<float*>(args.packed) + first * b.words);
+}
+
+}  // namespace warpmeans::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#endif
