@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <cerrno>
+#include <csignal>
 #include <exception>
 #include <new>
 #include <system_error>
@@ -60,6 +61,8 @@ int run(int argc, char** argv) {
   add_convert_command(app, exit_code);
   add_bench_command(app, exit_code);
   install_lost_file_handler();
+  std::signal(SIGXFSZ,
+              SIG_IGN);  // a file that may not grow is an error of the write, as a full disk
   try {
     try {
       app.parse(argc, argv);

@@ -255,19 +255,23 @@ class Fit {
   std::vector<double> seconds_init_, seconds_iterations_;  // (batch)
 };
 
+KMeansResult fit_input(const PointInput& input, const KMeansOptions& options,
+                       const Execution& execution) {
+  return with_memory_errors("fit", [&] {
+    validate_fit(input, options);
+    return Fit(input, options, execution).run();
+  });
+}
+
 }  // namespace
 
 KMeansResult fit(const MatrixView& points, const KMeansOptions& options,
                  const Execution& execution) {
-  const PointInput input(points);
-  validate_fit(input, options);
-  return Fit(input, options, execution).run();
+  return fit_input(PointInput(points), options, execution);
 }
 
 KMeansResult fit(PointSource& points, const KMeansOptions& options, const Execution& execution) {
-  const PointInput input(points);
-  validate_fit(input, options);
-  return Fit(input, options, execution).run();
+  return fit_input(PointInput(points), options, execution);
 }
 
 }  // namespace warpmeans

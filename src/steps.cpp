@@ -141,10 +141,8 @@ Matrix transform_input(const PointInput& input, const MatrixView& centroids, Met
   return out;
 }
 
-}  // namespace
-
-void assign(const MatrixView& points, const MatrixView& centroids, Metric metric,
-            const AssignOutputs& outputs, const Execution& execution) {
+void assign_points(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                   const AssignOutputs& outputs, const Execution& execution) {
   validate_points("assign", points);
   const auto size = static_cast<std::size_t>(points.batch * points.rows);
   const auto check = [&](const char* what, std::size_t given) {
@@ -158,28 +156,8 @@ void assign(const MatrixView& points, const MatrixView& centroids, Metric metric
   assign_as("assign", points, centroids, metric, outputs, execution);
 }
 
-Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric metric,
-                   bool want_distances, const MatrixView& weights, const Execution& execution) {
-  return predict_input(points, centroids, metric, want_distances, weights, execution);
-}
-
-Prediction predict(PointSource& points, const MatrixView& centroids, Metric metric,
-                   bool want_distances, const MatrixView& weights, const Execution& execution) {
-  return predict_input(points, centroids, metric, want_distances, weights, execution);
-}
-
-Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric metric,
-                 const Execution& execution) {
-  return transform_input(points, centroids, metric, execution);
-}
-
-Matrix transform(PointSource& points, const MatrixView& centroids, Metric metric,
-                 const Execution& execution) {
-  return transform_input(points, centroids, metric, execution);
-}
-
-UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
-                    const UpdateInputs& inputs, const Execution& execution) {
+UpdateResult update_points(const MatrixView& points, std::int64_t n_clusters, Metric metric,
+                           const UpdateInputs& inputs, const Execution& execution) {
   validate_points("update", points);
   if (n_clusters < 1) {
     throw Error(ErrorCode::invalid_argument,
@@ -232,6 +210,46 @@ UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric me
     });
   });
   return result;
+}
+
+}  // namespace
+
+void assign(const MatrixView& points, const MatrixView& centroids, Metric metric,
+            const AssignOutputs& outputs, const Execution& execution) {
+  with_memory_errors("assign",
+                     [&] { assign_points(points, centroids, metric, outputs, execution); });
+}
+
+Prediction predict(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                   bool want_distances, const MatrixView& weights, const Execution& execution) {
+  return with_memory_errors("predict", [&] {
+    return predict_input(points, centroids, metric, want_distances, weights, execution);
+  });
+}
+
+Prediction predict(PointSource& points, const MatrixView& centroids, Metric metric,
+                   bool want_distances, const MatrixView& weights, const Execution& execution) {
+  return with_memory_errors("predict", [&] {
+    return predict_input(points, centroids, metric, want_distances, weights, execution);
+  });
+}
+
+Matrix transform(const MatrixView& points, const MatrixView& centroids, Metric metric,
+                 const Execution& execution) {
+  return with_memory_errors("transform",
+                            [&] { return transform_input(points, centroids, metric, execution); });
+}
+
+Matrix transform(PointSource& points, const MatrixView& centroids, Metric metric,
+                 const Execution& execution) {
+  return with_memory_errors("transform",
+                            [&] { return transform_input(points, centroids, metric, execution); });
+}
+
+UpdateResult update(const MatrixView& points, std::int64_t n_clusters, Metric metric,
+                    const UpdateInputs& inputs, const Execution& execution) {
+  return with_memory_errors(
+      "update", [&] { return update_points(points, n_clusters, metric, inputs, execution); });
 }
 
 }  // namespace warpmeans

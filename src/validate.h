@@ -47,4 +47,14 @@ auto with_memory_errors(std::string_view who, std::int64_t bytes, Call&& call) {
   }
 }
 
+/// The same around a whole call, where there is no plan yet to say how much.
+template <class Call>
+auto with_memory_errors(std::string_view who, Call&& call) {
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    throw Error(ErrorCode::out_of_memory, std::string(who) + ": not enough memory");
+  }
+}
+
 }  // namespace warpmeans

@@ -11,7 +11,8 @@
 namespace warpmeans {
 
 /// Worker threads that calls share. Copies of the handle share one pool. A call that finds the pool
-/// busy (two callers at once, or a call from inside a worker) runs on its own thread alone.
+/// busy (two callers at once, or a call from inside a worker), or its threads left behind in the
+/// process that this one was forked from, runs on its own thread alone.
 class WM_EXPORT ThreadPool {
  public:
   explicit ThreadPool(int threads);

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from program_test import ProgramTest, npy
+from program_test import ProgramTest, npy, read_npy
 
 KILLS = 200
 OUTPUTS = ("model.safetensors", "labels.npy", "report.json")
@@ -122,6 +123,98 @@ class CheckpointTest(ProgramTest):
         size = checkpoint.stat().st_size
         self.assertIn("resuming from ", self.stopped(signal.SIGTERM))
         self.assertLess(size, 2 * 40 * 8 * 4 + 12 * 7 * 8 + 2000, "two sets of centroids, some rows")
+
+    def test_signals_at_any_moment(self):
+        want = self.run_whole(self.folder / "whole")
+        (self.folder / "out").mkdir()
+        command = self.fit_command(self.folder / "out", *self.resumable)
+        start = time.monotonic()
+        subprocess.run(command, check=True)
+        duration = time.monotonic() - start
+        moments = random.Random(3)
+        seen = {}
+        while seen.get(130, 0) < 30:
+            self.clear()
+            trial = sum(seen.values())
+            self.assertLess(trial, 600, seen)
+            number = (signal.SIGINT, signal.SIGTERM)[trial % 2]
+            status = self.kill_after(moments.uniform(0, duration), command, number)
+            seen[status] = seen.get(status, 0) + 1
+            if status == 130:  # stopped, and saved what it had
+                self.check_saved()
+                subprocess.run(command, check=True)
+                status = 0
+            elif status == 0:
+                duration *= 0.98  # it was faster this time
+            if status == 0:
+                self.assertEqual(self.contents(self.folder / "out"), want)
+            else:  # before it could handle the signal
+                self.assertEqual(status, -number)
+                self.assertEqual(os.listdir(self.folder / "out"), [])
+
+    def check_saved(self):
+        """The outputs in place belong together."""
+        model, labels, report = (str(self.folder / "out" / name) for name in OUTPUTS)
+        self.assertIs(json.loads(Path(report).read_text())["interrupted"], True)
+        again = self.path("again.npy")
+        self.run_program("predict", model, self.points, "--labels", again)
+        self.assertEqual(Path(again).read_bytes(), Path(labels).read_bytes())
+
+    def limited(self, size, *arguments):
+        """Runs with no file longer than that many bytes: what a full disk does to a write."""
+        return subprocess.run(
+            [self.program, *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+        )
+
+    def test_a_full_disk_costs_checkpoints_but_not_the_fit(self):
+        labels = self.path("labels.npy")
+        fit = ("fit", self.points, "-k", 40, "--checkpoint-every", 1, *self.resumable)
+        run = self.limited(1000, *fit)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertIn("fit.safetensors: cannot be written", run.stderr)
+        self.assertIn("the fit goes on, its last good checkpoint stays", run.stderr)
+        self.stopped(signal.SIGINT)
+        checkpoint = Path(self.path("fit.safetensors"))
+        before = checkpoint.read_bytes()
+        # 12,128 bytes of labels do not fit, the checkpoints do.
+        self.write("labels.npy", b"old")
+        options = "-k 40 --n-init 1 --max-iter 3 --tol 0".split()
+        os.unlink(checkpoint)
+        run = self.limited(8000, "fit", self.points, *options, "--labels", labels,
+                           "--checkpoint-every", 1, *self.resumable)
+        self.assertEqual(run.returncode, 4, run.stderr)
+        self.assertIn("labels.npy: cannot be written: File too large", run.stderr)
+        self.assertEqual(Path(labels).read_bytes(), b"old")
+        self.assertEqual(sorted(os.listdir(self.folder)),
+                         ["fit.safetensors", "labels.npy", "points.npy"])
+        self.assertLess(len(before), 8000)
+        # With room again, what was computed is still there.
+        run = self.run_program("fit", self.points, *options, "--labels", labels, *self.resumable)
+        self.assertIn("resuming from", run.stderr)
+        self.assertEqual(read_npy(labels)[1], (3000,))
+
+    def test_a_folder_that_vanishes(self):
+        folder = self.folder / "gone"
+        folder.mkdir()
+        command = [self.program, "fit", self.points, *"-k 40 --n-init 1000000 --tol 0".split(),
+                   "--labels", str(folder / "l.npy"), "--checkpoint", str(folder / "c.safetensors"),
+                   "--checkpoint-every", "1"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   text=True)
+        self.addCleanup(process.stderr.close)
+        self.addCleanup(process.kill)
+        while " iteration 3/" not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        os.rename(folder, self.folder / "elsewhere")
+        while "the fit goes on" not in process.stderr.readline():
+            self.assertIsNone(process.poll())
+        process.send_signal(signal.SIGTERM)
+        message = process.stderr.read()
+        self.assertEqual(process.wait(120), 1)
+        self.assertIn("gone/l.npy: cannot create a file in this folder", message)
 
     def expect_kept(self, message, status, *more):
         checkpoint = Path(self.path("fit.safetensors"))

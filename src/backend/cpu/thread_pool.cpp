@@ -3,7 +3,10 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <new>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #include <warpmeans/error.h>
 
@@ -21,6 +24,15 @@ void pause() {
 #if defined(__x86_64__)
   _mm_pause();
 #endif
+}
+
+/// How many forks are between the first process and this one. A child has none of its parent's
+/// threads, and would wait for them for ever.
+std::atomic<int>& forks() {
+  static std::atomic<int> count{0};
+  static const int registered = pthread_atfork(nullptr, nullptr, [] { ++count; });
+  static_cast<void>(registered);
+  return count;
 }
 
 /// Spins a little, then sleeps, until `value` is no longer `old`.
@@ -45,7 +57,16 @@ ThreadPool::ThreadPool(int threads) {
 ThreadPool::~ThreadPool() = default;
 int ThreadPool::size() const { return impl_->size(); }
 
+ThreadPool::Impl::Impl(int size) : size_(size), forks_(forks()) {}
+
 ThreadPool::Impl::~Impl() {
+  if (forks_ != forks()) {
+    for (auto& worker : workers_) {
+      worker->thread.detach();
+      static_cast<void>(worker.release());  // what the parent's thread waits on
+    }
+    return;
+  }
   stopping_ = true;
   for (auto& worker : workers_) {
     worker->calls.fetch_add(1);
@@ -55,14 +76,11 @@ ThreadPool::Impl::~Impl() {
 }
 
 bool ThreadPool::Impl::run(int workers, void (*call)(void*, int), void* context) {
+  if (forks_ != forks()) return false;
   std::unique_lock lock(busy_, std::try_to_lock);
   if (!lock.owns_lock()) return false;
-  while (static_cast<int>(workers_.size()) < workers - 1) {
-    const int number = static_cast<int>(workers_.size()) + 1;
-    workers_.push_back(std::make_unique<Worker>());
-    Worker& self = *workers_.back();
-    self.thread = std::thread([this, &self, number] { work(self, number); });
-  }
+  while (static_cast<int>(workers_.size()) < workers - 1 && add_worker()) continue;
+  workers = std::min(workers, static_cast<int>(workers_.size()) + 1);
   call_ = call;
   context_ = context;
   remaining_.store(workers - 1, std::memory_order_relaxed);
@@ -75,6 +93,22 @@ bool ThreadPool::Impl::run(int workers, void (*call)(void*, int), void* context)
     wait_while_equal(remaining_, left);
   }
   return true;
+}
+
+/// False where the system has no thread to give: tasks are then shared by those there are.
+bool ThreadPool::Impl::add_worker() {
+  try {
+    auto worker = std::make_unique<Worker>();
+    workers_.reserve(workers_.size() + 1);
+    const int number = static_cast<int>(workers_.size()) + 1;
+    worker->thread = std::thread([this, self = worker.get(), number] { work(*self, number); });
+    workers_.push_back(std::move(worker));
+    return true;
+  } catch (const std::system_error&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
 }
 
 void ThreadPool::Impl::work(const Worker& self, int worker) {
@@ -95,7 +129,7 @@ std::unique_ptr<ThreadPool> make_process_pool() {
 
 ThreadPool::Impl& process_pool() {
   static std::unique_ptr<ThreadPool> pool = [] {
-    // A forked child has none of its parent's threads, and would wait for them for ever.
+    forks();  // counts before the child's pool is made
     pthread_atfork(nullptr, nullptr, [] {
       static_cast<void>(pool.release());
       pool = make_process_pool();

@@ -17,12 +17,12 @@ namespace warpmeans {
 // Hidden, though the class around it is exported.
 class __attribute__((visibility("hidden"))) ThreadPool::Impl {
  public:
-  explicit Impl(int size) : size_(size) {}
+  explicit Impl(int size);
   ~Impl();
   int size() const { return size_; }
 
-  /// Runs call(context, worker) on `workers` threads, the caller being worker 0. False if the pool
-  /// is busy: then nothing ran.
+  /// Runs call(context, worker) on `workers` threads at most, the caller being worker 0. False if
+  /// the pool is busy, or another process's: then nothing ran.
   bool run(int workers, void (*call)(void*, int), void* context);
 
  private:
@@ -31,9 +31,11 @@ class __attribute__((visibility("hidden"))) ThreadPool::Impl {
     alignas(64) std::atomic<std::uint32_t> calls{0};
     std::thread thread;
   };
+  bool add_worker();
   void work(const Worker& self, int worker);
 
   const int size_;
+  const int forks_;
   std::mutex busy_;  // held for a whole run()
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<int> remaining_{0};
