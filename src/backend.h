@@ -110,6 +110,9 @@ class Run {
   /// given, since which labels changed cannot be found again. Throws if the centroids move
   /// otherwise.
   virtual void resume(const MatrixView& centroids, std::span<const IterationStats> history) = 0;
+  /// All iterations from the centroids set, the pass that makes labels and centroids belong
+  /// together, and the inertia, at once; false: this run iterates by the steps below. Waits.
+  virtual bool fit_at_once() { return false; }
   virtual void set_labels(const Chunk&,
                           const std::int32_t* labels) = 0;  // (rows) instead of assign
   /// Half-norms, packed panels, error bounds. `final_pass`: no iteration, but the pass that makes

@@ -22,6 +22,7 @@ void prepare_items(Run& run, const ChunkSource& source, Items items, ItemWeights
 
 void iterate(Run& run, const ChunkSource& source, int max_iter, const AfterIteration& after,
              int done) {
+  if (done == 0 && max_iter > 0 && !after && run.fit_at_once()) return;
   for (int t = done + 1; t <= max_iter; ++t) {
     assign_all(run, source, false);
     // Several devices or ranks: all-reduce run.sums() here.

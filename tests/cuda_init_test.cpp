@@ -74,7 +74,7 @@ RowList rows_on_device(const Points& points, const Seeds& c, const Weights& weig
   const OnDevice workspace(static_cast<std::size_t>(plan.workspace_bytes));
   std::size_t bytes = 0;
   cuda::Engine engine;
-  engine.state = cuda::lay_out(plan, true, true, workspace.as<void>(), bytes);
+  engine.state = cuda::lay_out(plan, {}, workspace.as<void>(), bytes);
   engine.device = cuda::device_spec(0);
   engine.use(cuda::AssignKernel::simt);
   cuda::FitState& s = engine.state;

@@ -37,8 +37,8 @@ struct Execution {
   /// thread.
   ThreadPool* pool = nullptr;
   /// "" chooses by the processor, d and k. Otherwise "avx512vnni", "avx512", "avx2", "neon" or
-  /// "portable" on a CPU, "sm90", "sm80" or "simt" on a GPU: an error if this build or machine has
-  /// it not.
+  /// "portable" on a CPU, "sm90", "sm80", "simt" or "fused" on a GPU: an error if this build or
+  /// machine has it not.
   std::string kernel;
   /// The cudaStream_t to enqueue on; null: a stream of the call's own. CUDA only.
   void* stream = nullptr;

@@ -14,6 +14,10 @@
 namespace warpmeans::cuda {
 namespace {
 
+/// The workspace has room for labels and centroids too, for calls that return only some of them. No
+/// output is a history.
+constexpr Owned kOwned = {.labels = true, .centroids = true, .history = false};
+
 void require_on_device(const char* who, const char* what, const MatrixView& view) {
   if (view.device.kind == DeviceKind::cuda) return;
   throw Error(
@@ -33,7 +37,7 @@ Engine engine_for(const char* who, const MatrixView& points, const KMeansOptions
                   const Plan& plan, const DeviceSpec& device, std::string_view kernel,
                   void* workspace, std::size_t size, void* stream) {
   std::size_t needed = 0;
-  lay_out(plan, true, true, nullptr, needed);
+  lay_out(plan, kOwned, nullptr, needed);
   if (workspace == nullptr || size < needed) {
     throw Error(ErrorCode::invalid_argument, std::string(who) + ": a workspace of " +
                                                  std::to_string(workspace ? size : 0) + " bytes; " +
@@ -44,7 +48,7 @@ Engine engine_for(const char* who, const MatrixView& points, const KMeansOptions
                 std::string(who) + ": the workspace must start at a multiple of 256 bytes");
   }
   Engine engine;
-  engine.state = lay_out(plan, true, true, workspace, needed);
+  engine.state = lay_out(plan, kOwned, workspace, needed);
   engine.device = device;
   engine.use(choose_assign(plan.problem, device, kernel));
   engine.stream = static_cast<cudaStream_t>(stream);
@@ -110,7 +114,9 @@ void set_initial_centroids(const Engine& engine, const MatrixView& points,
 std::size_t workspace_bytes(const MatrixView& points, const KMeansOptions& options) {
   validate_points("workspace_bytes", points);
   const DeviceSpec device = device_spec(points.device.index);
-  return static_cast<std::size_t>(plan_for(points, options, device, {}).workspace_bytes);
+  std::size_t bytes = 0;
+  lay_out(plan_for(points, options, device, {}), kOwned, nullptr, bytes);
+  return bytes;
 }
 
 void fit_async(const MatrixView& points, const KMeansOptions& options, const FitOutputs& outputs,
@@ -122,23 +128,30 @@ void fit_async(const MatrixView& points, const KMeansOptions& options, const Fit
   }
   const DeviceGuard guard(points.device.index);
   const DeviceSpec device = device_spec(points.device.index);
+  const bool at_once = fits_at_once(fit_problem(points, options), device, kernel);
+  if (at_once) kernel = {};
   const Plan plan = plan_for(points, options, device, kernel);
   Engine engine =
       engine_for("fit", points, options, plan, device, kernel, workspace, workspace_size, stream);
+  if (at_once) engine.use_at_once();
   engine.state.labels = outputs.labels;
   engine.state.centroids = outputs.centroids;
   engine.prepare();
   engine.reset();
   set_initial_centroids(engine, points, options);
-  for (int t = 0; t < options.max_iter; ++t) {
-    engine.assign(false);
-    engine.accumulate(false);
-    engine.finish_iteration();
+  if (at_once) {
+    engine.fit_at_once(outputs.inertia != nullptr);
+  } else {
+    for (int t = 0; t < options.max_iter; ++t) {
+      engine.assign(false);
+      engine.accumulate(false);
+      engine.finish_iteration();
+    }
+    engine.assign(true);
+    engine.accumulate(true);
+    engine.end_final_pass();
+    if (outputs.inertia) engine.measure_inertia();
   }
-  engine.assign(true);
-  engine.accumulate(true);
-  engine.end_final_pass();
-  if (outputs.inertia) engine.measure_inertia();
   write_outputs(engine.state, outputs, engine.stream);
 }
 

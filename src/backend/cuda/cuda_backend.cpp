@@ -30,7 +30,11 @@ class CudaBackend : public Backend {
     Problem at_device = problem;
     if (problem.points_device.kind != DeviceKind::cuda)
       at_device.row_alignment = 16;  // as uploaded
-    return make_plan(at_device, choose_assign(at_device, device, execution.kernel));
+    const bool at_once = fits_at_once(at_device, device, execution.kernel);
+    Plan plan = make_plan(
+        at_device, choose_assign(at_device, device, at_once ? std::string() : execution.kernel));
+    if (at_once) plan.kernel = "cuda/fused";
+    return plan;
   }
 
   bool can_seed() const override { return false; }

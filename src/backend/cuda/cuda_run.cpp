@@ -31,11 +31,13 @@ void to_host(std::vector<T>& out, const T* from, std::int64_t count, const Strea
 CudaRun::CudaRun(const Plan& plan, const DeviceSpec& device, const Execution& execution)
     : plan_(plan), guard_(device.index), stream_(execution.stream), running_(kAhead * sizeof(int)) {
   std::size_t bytes = 0;
-  lay_out(plan_, true, true, nullptr, bytes);
+  lay_out(plan_, {}, nullptr, bytes);
   workspace_ = DeviceBuffer(bytes);
-  engine_.state = lay_out(plan_, true, true, workspace_.get(), bytes);
+  engine_.state = lay_out(plan_, {}, workspace_.get(), bytes);
   engine_.device = device;
-  engine_.use(choose_assign(plan_.problem, device, execution.kernel));
+  at_once_ = fits_at_once(plan_.problem, device, execution.kernel);
+  engine_.use(choose_assign(plan_.problem, device, at_once_ ? std::string() : execution.kernel));
+  if (at_once_) engine_.use_at_once();
   engine_.stream = stream_.get();
   forced_ = !execution.kernel.empty();
 }
@@ -129,6 +131,9 @@ void CudaRun::prepare(const Chunk& chunk) {
 void CudaRun::look_again() {
   items_.clear();
   history_.clear();
+  labels_.clear();
+  centroids_.clear();
+  counts_.clear();
 }
 
 const std::vector<ItemState>& CudaRun::items() {
@@ -232,6 +237,14 @@ bool CudaRun::set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
   return true;
 }
 
+bool CudaRun::fit_at_once() {
+  if (!at_once_) return false;
+  if (plan_.problem.metric != Metric::cosine) require_squarable(largest_);
+  engine_.fit_at_once(true);
+  labels_current();  // or an error
+  return true;
+}
+
 void CudaRun::set_labels(const Chunk&, const std::int32_t* labels) {
   engine_.set_labels(labels);
   labels_given_ = true;
@@ -326,20 +339,8 @@ ItemOutcome CudaRun::outcome(std::int64_t b) {
   outcome.inertia = item.inertia;
   outcome.n_iter = item.n_iter;
   outcome.converged = item.converged != 0;
-  const std::int64_t rows = plan_.problem.stop_rule.max_iter;
-  if (history_.empty()) {
-    history_.resize(static_cast<std::size_t>(engine_.state.batch * rows));
-    for (std::size_t i = 0; i < items_.size(); ++i) {
-      if (items_[i].n_iter == 0) continue;
-      const auto at = static_cast<std::int64_t>(i) * rows;
-      check(cudaMemcpyAsync(history_.data() + at, engine_.state.history + at,
-                            static_cast<std::size_t>(items_[i].n_iter) * sizeof(HistoryRow),
-                            cudaMemcpyDeviceToHost, stream_.get()),
-            "cudaMemcpyAsync");
-    }
-    stream_.wait();
-  }
-  const HistoryRow* first = history_.data() + b * rows;
+  if (history_.empty() && item.n_iter > 0) fetch_history();
+  const HistoryRow* first = history_.data() + b * history_rows_;
   for (const HistoryRow& row : std::span(first, static_cast<std::size_t>(item.n_iter))) {
     IterationStats stats;
     stats.inertia = row.inertia;
@@ -351,24 +352,45 @@ ItemOutcome CudaRun::outcome(std::int64_t b) {
   return outcome;
 }
 
+/// Of all items, in one copy: as many rows each as the longest has.
+void CudaRun::fetch_history() {
+  history_rows_ = 0;
+  for (const ItemState& item : items()) history_rows_ = std::max(history_rows_, item.n_iter);
+  const auto row_bytes = static_cast<std::size_t>(history_rows_) * sizeof(HistoryRow);
+  const auto pitch =
+      static_cast<std::size_t>(plan_.problem.stop_rule.max_iter) * sizeof(HistoryRow);
+  history_.resize(items_.size() * static_cast<std::size_t>(history_rows_));
+  check(cudaMemcpy2DAsync(history_.data(), row_bytes, engine_.state.history, pitch, row_bytes,
+                          items_.size(), cudaMemcpyDeviceToHost, stream_.get()),
+        "cudaMemcpy2DAsync");
+  stream_.wait();
+}
+
 void CudaRun::collect(std::int64_t b, const ItemResult& result) {
   const FitState& s = engine_.state;
-  const auto copy = [&](void* to, const void* from, std::size_t bytes) {
-    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_.get()),
-          "cudaMemcpyAsync");
+  const auto item = static_cast<std::size_t>(b);
+  // The first item that asks fetches all items' at once: a copy each would take longer than a fit.
+  const auto copy = [&]<class To>(std::vector<To>& all, const void* from, To* to,
+                                  std::size_t count) {
+    if (all.empty()) {
+      all.resize(static_cast<std::size_t>(s.batch) * count);
+      check(cudaMemcpyAsync(all.data(), from, all.size() * sizeof(To), cudaMemcpyDeviceToHost,
+                            stream_.get()),
+            "cudaMemcpyAsync");
+      stream_.wait();
+    }
+    std::copy_n(all.begin() + static_cast<std::ptrdiff_t>(item * count), count, to);
   };
   if (!result.labels.empty()) {
-    copy(result.labels.data(), s.labels + b * s.n, result.labels.size_bytes());
+    copy(labels_, s.labels, result.labels.data(), result.labels.size());
   }
   if (result.centroids) {
-    const std::size_t bytes = bytes_of(std::int64_t{s.k} * s.d, plan_.problem.centroid_dtype());
-    copy(result.centroids,
-         static_cast<const char*>(s.centroids) + static_cast<std::size_t>(b) * bytes, bytes);
+    copy(centroids_, s.centroids, result.centroids,
+         bytes_of(std::int64_t{s.k} * s.d, plan_.problem.centroid_dtype()));
   }
   if (!result.counts.empty()) {
-    copy(result.counts.data(), s.counts + b * s.k, result.counts.size_bytes());
+    copy(counts_, s.counts, result.counts.data(), result.counts.size());
   }
-  stream_.wait();
 }
 
 void CudaRun::distances(std::int64_t b, const Chunk& chunk, bool to_all, double* out) {

@@ -38,6 +38,7 @@ class CudaRun : public Run {
   bool set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
                               const std::function<bool()>& keep_going, bool normalize) override;
   void resume(const MatrixView&, std::span<const IterationStats>) override { no_resuming(); }
+  bool fit_at_once() override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
@@ -53,7 +54,9 @@ class CudaRun : public Run {
   std::optional<IterationStats> last_stats(std::int64_t item) override;
 
   bool labels_current() override;
-  std::string kernel() override { return "cuda/" + std::string(name_of(engine_.kernel)); }
+  std::string kernel() override {
+    return at_once_ ? "cuda/fused" : "cuda/" + std::string(name_of(engine_.kernel));
+  }
   ItemOutcome outcome(std::int64_t item) override;
   void collect(std::int64_t item, const ItemResult& result) override;
   void distances(std::int64_t item, const Chunk& chunk, bool to_all, double* out) override;
@@ -70,6 +73,7 @@ class CudaRun : public Run {
   const std::vector<ItemState>& items();
   double point_value(std::int64_t b, std::int64_t row, std::int64_t column) const;
   void look_again();
+  void fetch_history();
 
   const Plan plan_;
   DeviceGuard guard_;
@@ -79,14 +83,20 @@ class CudaRun : public Run {
   Engine engine_;
   ItemWeights item_weights_;
   std::int64_t first_item_ = 0;
-  double largest_ = 0;   // that a point's feature lies from the mean
-  bool forced_ = false;  // the kernel is the caller's choice
+  double largest_ = 0;    // that a point's feature lies from the mean
+  bool at_once_ = false;  // a whole fit is one launch
+  bool forced_ = false;   // the kernel is the caller's choice
   bool final_pass_ = false, labels_given_ = false, recording_ = false, replaying_ = false;
   cudaGraphExec_t iteration_ = nullptr;
   int enqueued_ = 0;
   std::array<Event, kAhead> done_;
-  std::vector<ItemState> items_;     // as last looked at; empty: look again
-  std::vector<HistoryRow> history_;  // the same
+  std::vector<ItemState> items_;  // as last looked at; empty: look again
+  // The same of all items' results, fetched when the first is asked for.
+  std::vector<HistoryRow> history_;
+  int history_rows_ = 0;  // of an item
+  std::vector<std::int32_t> labels_;
+  std::vector<std::byte> centroids_;
+  std::vector<std::int64_t> counts_;
 };
 
 }  // namespace warpmeans::cuda

@@ -4,6 +4,7 @@
 
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/distance.cuh"
+#include "backend/cuda/fused/fused_fit.h"
 #include "backend/cuda/prepare.h"
 #include "backend/cuda/seeding.h"
 #include "backend/cuda/update/update.h"
@@ -22,7 +23,8 @@ __global__ void __launch_bounds__(kThreads) reset_items(const FitState s) {
   if (b == 0) *s.running = s.batch;
   if (b >= s.batch) return;
   ItemState& item = s.items[b];
-  item.changed = item.n_empty = item.needs_inertia = item.error = item.sorted_blocks = 0;
+  item.changed = item.n_empty = item.needs_inertia = item.error = 0;
+  item.sorted_blocks = item.ended_blocks = item.open = 0;
   item.n_iter = item.stop = item.converged = item.labels_current = item.norm_overflow = 0;
   item.first_empty = INT_MAX;
   asm volatile("mov.u64 %0, %globaltimer;" : "=l"(item.started));
@@ -161,7 +163,7 @@ void Engine::accumulate(bool final_pass) const {
 
 void Engine::finish_iteration() const { launch_finish(state, device, stream); }
 
-void Engine::finish_means() const { launch_means(state, stream); }
+void Engine::finish_means() const { launch_means(state, device, stream); }
 
 void Engine::end_final_pass() const {
   mark_current<<<blocks_for(state.batch), kThreads, 0, stream>>>(state);
@@ -169,6 +171,8 @@ void Engine::end_final_pass() const {
 }
 
 void Engine::measure_inertia() const { launch_inertia(state, device, stream); }
+
+void Engine::fit_at_once(bool with_inertia) const { launch_fused_fit(state, with_inertia, stream); }
 
 void Engine::distances(std::int64_t item, std::int64_t first, std::int64_t count, bool to_all,
                        double* out) const {

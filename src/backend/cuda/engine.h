@@ -25,6 +25,9 @@ struct Engine {
     state.half_norm_terms = wants_half_norm_terms(chosen, state.d);
   }
 
+  /// Whole fits at once: nothing reads what `kernel` would.
+  void use_at_once() { state.half_norm_terms = false; }
+
   /// Statistics of the points; once.
   void prepare() const;
   /// Of them only what assign needs.
@@ -49,6 +52,8 @@ struct Engine {
   /// After assign and accumulate of the final pass.
   void end_final_pass() const;
   void measure_inertia() const;
+  /// All of this, from the first iteration to the inertia, in one launch, where fits_at_once.
+  void fit_at_once(bool with_inertia) const;
   /// Distances of rows [first, first + count) of an item to their labels' centroids (count), or to
   /// all of them (count, k).
   void distances(std::int64_t item, std::int64_t first, std::int64_t count, bool to_all,

@@ -49,6 +49,8 @@ struct ItemState {
   // ---- this iteration
   std::int32_t changed;        // labels that did
   std::int32_t sorted_blocks;  // of the sort's histogram; zero between iterations
+  std::int32_t ended_blocks;   // of what ends an iteration; the same
+  std::int32_t open;           // the iteration wants another look at the points before it ends
   std::int32_t n_empty;
   std::int32_t first_empty;
   std::int32_t needs_inertia;  // sums would cancel: measure from the points
@@ -120,7 +122,7 @@ struct FitState {
   double* block_farthest;     // (B, N / kSumBlock) largest distances, and
   std::int32_t* block_rows;   // (B, N / kSumBlock) whose they are
   std::int64_t* rows;         // (B, K) of the points that become centroids
-  HistoryRow* history;        // (B, stop_rule.max_iter)
+  HistoryRow* history;        // (B, stop_rule.max_iter), or null
   ItemState* items;           // (B)
   std::int32_t* running;      // (1) items that have not stopped
 };

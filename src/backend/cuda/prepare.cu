@@ -132,7 +132,7 @@ void launch_sample_mean(const FitState& s, cudaStream_t stream) {
   check(cudaGetLastError(), "sample_mean");
 }
 
-void launch_prepare(const FitState& s, cudaStream_t stream) {
+void launch_prepare_of(const FitState& s, bool small, cudaStream_t stream) {
   const auto batch = static_cast<unsigned>(s.batch);
   check(cudaMemsetAsync(s.items, 0, sizeof(ItemState) * batch, stream), "cudaMemsetAsync");
   with_element_type(s.dtype, [&](auto element) {
@@ -142,11 +142,20 @@ void launch_prepare(const FitState& s, cudaStream_t stream) {
       lengths<T><<<static_cast<unsigned>((rows + 31) / 32), kThreads, 0, stream>>>(
           s, const_cast<double*>(s.lengths));
     }
+    if (small) return;
     weight_range<<<batch, kThreads, 0, stream>>>(s);
     launch_mean<T>(s, stream);
   });
   check(cudaGetLastError(), "prepare");
-  launch_statistics(s, stream);
+  if (small) {
+    launch_prepare_small(s, stream);
+  } else {
+    launch_statistics(s, stream);
+  }
+}
+
+void launch_prepare(const FitState& s, cudaStream_t stream) {
+  launch_prepare_of(s, s.n <= kSmallRows, stream);
 }
 
 void launch_find_bad(const FitState& s, std::int32_t item, unsigned long long* out,

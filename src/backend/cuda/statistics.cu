@@ -2,20 +2,13 @@
 // from them: what the integer sums are about, their units, the variance.
 #include "backend/cuda/device/check.h"
 #include "backend/cuda/device/reduce.cuh"
+#include "backend/cuda/finish_statistics.cuh"
 #include "backend/cuda/prepare.h"
-#include "backend/cuda/update/quantize.cuh"
 
 namespace warpmeans::cuda {
 namespace {
 
-constexpr int kThreads = 256;
-
-__device__ __forceinline__ double infinity() { return __hiloint2double(0x7FF00000, 0); }
-
-/// Two parts of statistic q as one.
-__device__ __forceinline__ double combine(int q, double a, double b) {
-  return q == 0 ? fmin(a, b) : q == 1 ? fmax(a, b) : a + b;
-}
+constexpr int kThreads = kStatisticsThreads;
 
 struct StatisticsShape {
   int lanes, teams, slices, blocks;  // as in the segmented sums
@@ -153,10 +146,10 @@ __global__ void __launch_bounds__(kThreads, kPlain ? 2 : 1)
           y = to_double(now[u].values[i]) / scale.length - mean[i];
         }
         sums[0][i] += y;
-        sums[1][i] += y * y;
+        sums[1][i] = fma(y, y, sums[1][i]);
         if constexpr (!kPlain) {
-          sums[2][i] += scale.weight * y;
-          sums[3][i] += scale.weight * y * y;
+          sums[2][i] = fma(scale.weight, y, sums[2][i]);
+          sums[3][i] = fma(scale.weight * y, y, sums[3][i]);
         }
       }
     }
@@ -202,72 +195,20 @@ __global__ void __launch_bounds__(1024)
 
 /// From the blocks' statistics to what the sums are about and their units; a block an item.
 __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, int blocks) {
-  __shared__ double shared[kThreads], values[kThreads];
-  const int b = blockIdx.x;
-  ItemState& item = s.items[b];
-  const double* in = s.statistics + static_cast<std::int64_t>(b) * blocks * kStatistics * s.d;
-  const bool unit_rows = s.metric == Metric::cosine;
-  const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
-  double largest = 0, largest_value = 0, scatter = 0, variance = 0, total_weight = 0;
-  if (s.weights) {
-    double mine = 0;
-    for (std::int64_t i = threadIdx.x; i < s.n; i += kThreads) {
-      mine += s.weights[b * s.weight_stride + i];
-    }
-    total_weight = block_sum(mine, shared);
-  } else {
-    total_weight = s.n;
-  }
-  for (int f = threadIdx.x; f < s.d; f += kThreads) {
-    double all[kStatistics];
+  const std::int64_t b = blockIdx.x;
+  const double* in = s.statistics + b * blocks * kStatistics * s.d;
+  finish_item_statistics(s, b, [&](int f, double(&all)[kStatistics]) {
     for (int q = 0; q < (s.weights ? kStatistics : 4); ++q) {
       all[q] = in[q * static_cast<std::int64_t>(s.d) + f];
     }
-    const std::int64_t at = static_cast<std::int64_t>(b) * s.d + f;
-    const double mean = s.sample_mean[at];
-    double centre = 0, magnitude = 1.0 + 1e-9;
-    if (!unit_rows) {
-      centre = all[0] / 2 + all[1] / 2;
-      if (integers) centre = rint(centre);
-      if (s.dtype != DType::float64) centre = static_cast<double>(static_cast<float>(centre));
-      magnitude = fmax(all[1] - centre, centre - all[0]);
-    }
-    s.sum_centre[at] = centre;
-    const double unit = unit_for(magnitude * item.largest_weight, s.value_bits);
-    s.unit[at] = unit;
-    s.worth[at] = 1 / unit;
-    largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
-    largest_value = fmax(largest_value, fmax(fabs(all[1]), fabs(all[0])));
-    const double offset = all[2] / s.n;
-    variance += fmax(0.0, all[3] / s.n - offset * offset);
-    const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
-    const double apart = mean - centre;
-    scatter += square + apart * (2 * sum + total_weight * apart);
-  }
-  scatter = block_sum(scatter, shared);
-  variance = block_sum(variance, shared);
-  __syncthreads();
-  shared[threadIdx.x] = largest;
-  values[threadIdx.x] = largest_value;
-  __syncthreads();
-  if (threadIdx.x != 0) return;
-  for (int t = 1; t < kThreads; ++t) {
-    largest = fmax(largest, shared[t]);
-    largest_value = fmax(largest_value, values[t]);
-  }
-  item.largest_value = largest_value;
-  if (!unit_rows) item.largest = largest;
-  item.scatter = scatter;
-  item.mean_variance = variance / s.d;
+  });
 }
 
 template <class T, int kWidth, bool kAligned, bool kPlain>
 void launch(const FitState& s, int blocks, cudaStream_t stream) {
   StatisticsShape shape;
-  const int packs = (s.d + kWidth - 1) / kWidth;
-  shape.lanes = 1;
-  while (shape.lanes < 32 && shape.lanes < packs) shape.lanes *= 2;
-  shape.slices = (packs + shape.lanes - 1) / shape.lanes;
+  shape.lanes = statistics_lanes(s.d, kWidth);
+  shape.slices = ((s.d + kWidth - 1) / kWidth + shape.lanes - 1) / shape.lanes;
   shape.teams = kThreads / shape.lanes;
   shape.blocks = blocks;
   shape.rows = (s.n + blocks - 1) / blocks;

@@ -57,13 +57,12 @@ Plan make_plan(const Problem& problem, AssignKernel kernel) {
   plan.value_bits = sum_value_bits(problem);
   plan.limbs = sum_limbs(problem);
   std::size_t bytes = 0;
-  lay_out(plan, true, true, nullptr, bytes);
+  lay_out(plan, {}, nullptr, bytes);
   plan.workspace_bytes = static_cast<std::int64_t>(bytes);
   return plan;
 }
 
-FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* base,
-                 std::size_t& bytes) {
+FitState lay_out(const Plan& plan, const Owned& owned, void* base, std::size_t& bytes) {
   const Problem& p = plan.problem;
   FitState s{};
   s.batch = static_cast<std::int32_t>(p.batch);
@@ -86,7 +85,7 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   Cutter cut(base);
   cut.take(s.items, b);
   cut.take(s.running, 1);
-  if (own_labels) cut.take(s.labels, b * n);
+  if (owned.labels) cut.take(s.labels, b * n);
   cut.take(s.previous, b * n);
   cut.take(s.entries, b * entry_stride(n));
   // Neither is in use before the first iteration, and together they are as long.
@@ -101,7 +100,7 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.norm_offset, b);
   cut.take(s.weight_units, b);
   cut.take(s.statistics, b * statistics_blocks(n) * kStatistics * d);
-  if (own_centroids) cut.take_bytes(s.centroids, b * k * d * centroid);
+  if (owned.centroids) cut.take_bytes(s.centroids, b * k * d * centroid);
   cut.take_bytes(s.previous_centroids, b * k * d * centroid);
   if (p.metric == Metric::cosine) cut.take(s.inv_norms, b * k);
   if (p.precision == Precision::native) {
@@ -126,7 +125,7 @@ FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* ba
   cut.take(s.seed_trials, b * kMostSeedTrials);
   cut.take(s.n_seeds, b);
   cut.take(s.rows, b * k);
-  cut.take(s.history, b * p.stop_rule.max_iter);
+  if (owned.history) cut.take(s.history, b * p.stop_rule.max_iter);
   bytes = cut.used();
   return s;
 }

@@ -12,9 +12,14 @@ namespace warpmeans::cuda {
 void require_sizes(const Problem& problem);
 Plan make_plan(const Problem& problem, AssignKernel kernel);
 
+/// What of the results the workspace holds, and not the caller.
+struct Owned {
+  bool labels = true, centroids = true;
+  bool history = true;  // else none is kept
+};
+
 /// The state of a fit whose arrays lie in `base`, which may be null to learn `bytes` alone. The
 /// points, weights and (optionally) labels are the caller's: their pointers are set later.
-FitState lay_out(const Plan& plan, bool own_labels, bool own_centroids, void* base,
-                 std::size_t& bytes);
+FitState lay_out(const Plan& plan, const Owned& owned, void* base, std::size_t& bytes);
 
 }  // namespace warpmeans::cuda

@@ -4,6 +4,7 @@
 #include <warpmeans/error.h>
 
 #include "backend/cuda/assign/assign.h"
+#include "backend/cuda/fused/fused_fit.h"
 
 namespace warpmeans::cuda {
 namespace {
@@ -60,8 +61,16 @@ AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
   }
   throw Error(ErrorCode::unsupported,
               "execution.kernel \"" + std::string(forced) + "\": " +
-                  (why_not.empty() ? "there is no such CUDA kernel; there are sm90, sm80 and simt"
+                  (why_not.empty() ? "there is no such CUDA kernel; there are sm90, sm80 and simt, "
+                                     "and fused for whole fits"
                                    : why_not));
+}
+
+bool fits_at_once(const Problem& problem, const DeviceSpec& device, std::string_view forced) {
+  if (forced != "fused") return false;
+  const std::string why_not = fused_obstacle(problem, device);
+  if (why_not.empty()) return true;
+  throw Error(ErrorCode::unsupported, "execution.kernel \"fused\": " + why_not);
 }
 
 void launch_assign(AssignKernel kernel, const FitState& state, const DeviceSpec& device,

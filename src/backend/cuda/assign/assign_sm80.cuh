@@ -16,6 +16,7 @@
 #include "backend/cuda/assign/assign.h"
 #include "backend/cuda/assign/epilogue.cuh"
 #include "backend/cuda/device/check.h"
+#include "backend/cuda/device/dependent_launch.cuh"
 #include "backend/cuda/device/mma_sm80.cuh"
 #include "backend/cuda/fit_state.h"
 
@@ -215,6 +216,7 @@ __global__ void __launch_bounds__(sm80::kThreads, 2)
                        int one_int, const __grid_constant__ typename Epilogue::Outputs outputs) {
   using namespace sm80;
   extern __shared__ __align__(128) unsigned char shared[];
+  wait_for_predecessor();
   const std::uint32_t point_slots = shared_offset(shared);
   const std::uint32_t centroid_slots = point_slots + layout.point_slots() * kSlotBytes;
   const std::uint32_t half_norm_slots = centroid_slots + layout.stages * kSlotBytes;
@@ -365,9 +367,9 @@ void launch_assign_sm80_as(const FitState& state, const DeviceSpec& device,
       ((state.n - 1) / sm80::kPointTile + 1) * static_cast<std::int64_t>(state.batch);
   const std::int64_t wide = std::min<std::int64_t>(tiles, 0x7FFFFFFF);
   const dim3 blocks(static_cast<unsigned>(wide), static_cast<unsigned>((tiles - 1) / wide + 1));
-  kernel<<<blocks, sm80::kThreads, layout.bytes(), stream>>>(state, layout, final_pass, 1.0f, 1,
-                                                             typename Epilogue::Outputs(scores));
-  check(cudaGetLastError(), "assign_sm80");
+  launch_dependent("assign_sm80", kernel, blocks, sm80::kThreads, layout.bytes(), stream,
+                   device.major, state, layout, final_pass, 1.0f, 1,
+                   typename Epilogue::Outputs(scores));
 }
 
 }  // namespace warpmeans::cuda

@@ -14,6 +14,7 @@
 
 #include "backend/cuda/assign/half_norms.cuh"
 #include "backend/cuda/assign/sm90_parts.cuh"
+#include "backend/cuda/device/dependent_launch.cuh"
 #include "backend/cuda/device/wgmma.cuh"
 
 namespace warpmeans::cuda {
@@ -323,6 +324,7 @@ __global__ void __launch_bounds__(384, 1)
     }
     barrier_init_fence();
   }
+  wait_for_predecessor();
   __syncthreads();
   if (threadIdx.x < 128) {
     give_registers<24>();

@@ -6,6 +6,7 @@
 #include "backend/cuda/assign/assign_sm90.cuh"
 #include "backend/cuda/assign/assign_sm90_wide.cuh"
 #include "backend/cuda/device/check.h"
+#include "backend/cuda/device/dependent_launch.cuh"
 #include "backend/cuda/device_spec.h"
 
 namespace warpmeans::cuda {
@@ -32,9 +33,8 @@ void launch_sm90_tile(Kernel kernel, const FitState& s, const DeviceSpec& device
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, Tile::kSharedBytes),
       "cudaFuncSetAttribute");
   const int grid = std::min(args.units, device.multiprocessors);
-  kernel<<<static_cast<unsigned>(grid), 384, Tile::kSharedBytes, stream>>>(points, centroids, args,
-                                                                           outputs);
-  check(cudaGetLastError(), "assign_sm90");
+  launch_dependent("assign_sm90", kernel, static_cast<unsigned>(grid), 384, Tile::kSharedBytes,
+                   stream, device.major, points, centroids, args, outputs);
 }
 
 /// The narrowest tile that holds D. Two sets of points a warpgroup are faster, registers allowing,

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "backend/cuda/assign/sm90_parts.cuh"
+#include "backend/cuda/device/dependent_launch.cuh"
 
 namespace warpmeans::cuda {
 
@@ -229,6 +230,7 @@ __global__ void __launch_bounds__(384, 1)
     }
     barrier_init_fence();
   }
+  wait_for_predecessor();
   __syncthreads();
   if (threadIdx.x < 128) {
     give_registers<24>();

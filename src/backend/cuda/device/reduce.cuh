@@ -16,6 +16,14 @@ __device__ __forceinline__ double warp_max(double value) {
   return value;
 }
 
+/// Sum over each group of `lanes` (a power of two) neighbouring lanes of a warp, as warp_sum would
+/// add them with zeros in all other lanes.
+__device__ __forceinline__ double group_sum(double value, int lanes) {
+#pragma unroll
+  for (int apart = lanes / 2; apart > 0; apart >>= 1) value += __shfl_xor_sync(~0u, value, apart);
+  return value;
+}
+
 /// Sum over eight neighbouring lanes, in the order of the CPU's EightSums: pairs four apart, then
 /// two, then one. All eight get it.
 __device__ __forceinline__ double eight_sum(double value) {

@@ -125,6 +125,72 @@ __device__ __forceinline__ void keep_previous(const FitState& s, std::int64_t cl
   }
 }
 
+/// What an iteration makes of a cluster. Its part of the inertia is that of its labels with the
+/// centroid as it was; `magnitude`, times kLostOfSums, bounds the error of that.
+struct ClusterMove {
+  double inertia = 0, magnitude = 0, shift = 0;
+  bool empty = false;
+};
+
+constexpr double kLostOfSums = 0x1p-46;  // what float64 sums lose of the magnitudes of their terms
+
+/// A new centroid, by `lanes` neighbouring lanes (a power of two, at least as many as features or
+/// 32, and 32 with cosine): each warp is several such groups, and all take part, those without a
+/// cluster too. With the centroid as it was, to which the labels belong, the cluster's part of
+///   inertia = sum of w |x - c|^2 = scatter + sum over clusters of W |c - m|^2 - 2 (c - m).S,
+/// m being what the sums S are about (the other metrics likewise); then the new centroid. With one
+/// limb each of the W values in S was rounded to an integer, by half of a unit's worth at most.
+/// The bits do not depend on `lanes`: lanes without features would add zeros.
+template <bool kPlain>
+__device__ __forceinline__ ClusterMove move_cluster(const FitState& s, std::int64_t b, int j,
+                                                    bool present, int lane, int lanes,
+                                                    bool wants_inertia) {
+  const std::int64_t at = b * s.k + j;
+  const ClusterView cluster = view_cluster(s, b, j);
+  const bool cosine = !kPlain && s.metric == Metric::cosine,
+             euclidean = s.metric == Metric::euclidean;
+  const bool no_points = !wants_inertia || s.counts[at] == 0, empty = is_empty(s, at);
+  const double factor = cosine ? s.inv_norms[at] * s.scale : 1.0;
+  const double length = cosine && !empty ? direction_length(s, cluster) : 1.0;
+  // Points that cancel leave the centroid its direction.
+  const bool moves = !empty && (!cosine || length > 1e-12 * cluster.weight);
+  const bool loses = kPlain || (s.limbs == 1 && !cosine);
+  ClusterMove move;
+#pragma unroll(kPlain ? 2 : 1)
+  for (int f = lane; f < (present ? s.d : 0); f += lanes) {
+    const double old = centroid_value<kPlain>(s, s.centroids, at, f);
+    keep_previous<kPlain>(s, at, f, old);
+    if (!no_points) {
+      const double sum = sum_value<kPlain>(s, cluster, f), centre = s.sum_centre[b * s.d + f];
+      const double centroid = old * factor;
+      const double lost = loses ? cluster.weight * (s.worth[b * s.d + f] * (1 / kLostOfSums)) : 0.0;
+      if (euclidean) {
+        const double apart = centroid - centre;
+        move.inertia += apart * (cluster.weight * apart - 2 * sum);
+        move.magnitude += fabs(apart) * (cluster.weight * fabs(apart) + 2 * fabs(sum) + lost);
+      } else {
+        move.inertia += -centroid * (sum + cluster.weight * centre);
+        move.magnitude += fabs(centroid) * (fabs(sum) + cluster.weight * fabs(centre) + lost);
+      }
+    }
+    if (moves) {
+      double value = mean_value<kPlain>(s, cluster, f);
+      if (cosine) value /= length;
+      move.shift += write_centroid<kPlain>(s, at, f, value, old);
+    }
+  }
+  if (wants_inertia) {
+    move.inertia = group_sum(move.inertia, lanes);
+    move.magnitude = group_sum(move.magnitude, lanes);
+  }
+  move.shift = group_sum(move.shift, lanes);
+  const double whole = cosine && !no_points ? cluster.weight : 0;
+  move.inertia += whole;
+  move.magnitude += whole;
+  move.empty = present && empty;
+  return move;
+}
+
 /// A warp writes the mean of a non-empty cluster; returns its squared shift from the previous
 /// centroid.
 __device__ __forceinline__ double write_mean(const FitState& s, const ClusterView& c) {

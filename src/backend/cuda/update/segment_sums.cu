@@ -3,7 +3,7 @@
 // as segments and clusters, however skewed the clusters are.
 #include <limits>
 
-#include "backend/cuda/device/check.h"
+#include "backend/cuda/device/dependent_launch.cuh"
 #include "backend/cuda/update/quantize.cuh"
 #include "backend/cuda/update/update.h"
 
@@ -258,6 +258,7 @@ template <class T, int kWidth, int kLimbs, bool kAligned>
 __global__ void __launch_bounds__(kThreads, kBlocks)
     segment_sums(const __grid_constant__ FitState s, const SegmentShape shape, bool final_pass) {
   extern __shared__ __align__(16) char slots[];
+  wait_for_predecessor();
   const int per_item = shape.blocks * shape.slices;
   const int b = blockIdx.x / per_item, rest = blockIdx.x % per_item;
   const ItemState& item = s.items[b];
@@ -312,8 +313,8 @@ void launch(const FitState& s, const DeviceSpec& device, bool final_pass, cudaSt
   const auto kernel = segment_sums<T, kWidth, kLimbs, kAligned>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
         "cudaFuncSetAttribute");
-  kernel<<<grid, kThreads, kBytes, stream>>>(s, shape, final_pass);
-  check(cudaGetLastError(), "segment_sums");
+  launch_dependent("segment_sums", kernel, grid, kThreads, kBytes, stream, device.major, s, shape,
+                   final_pass);
 }
 
 template <class T, int kLimbs>

@@ -6,7 +6,7 @@
 // did, each of those is one entry of its new cluster and one of its old. Either way at most n
 // entries, and the count of changes decides, on the device. Which of two entries of a cluster comes
 // first depends on who is faster; integer sums do not care.
-#include "backend/cuda/device/check.h"
+#include "backend/cuda/device/dependent_launch.cuh"
 #include "backend/cuda/update/quantize.cuh"
 #include "backend/cuda/update/update.h"
 
@@ -128,6 +128,7 @@ __device__ __forceinline__ void count_moves(const FitState& s, const Moves& move
 /// which each block takes a share.
 __global__ void __launch_bounds__(kThreads)
     histogram(const FitState s, int blocks, bool shared_bins, bool final_pass) {
+  wait_for_predecessor();
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
   const bool afresh = sums_afresh(s, s.items[b]);
@@ -159,6 +160,7 @@ __global__ void __launch_bounds__(kThreads)
 __global__ void __launch_bounds__(kThreads)
     scatter(const FitState s, int blocks, bool shared_bins, bool final_pass) {
   extern __shared__ std::int32_t bins[];
+  wait_for_predecessor();
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
   const bool afresh = sums_afresh(s, s.items[b]);
@@ -203,15 +205,16 @@ __global__ void __launch_bounds__(kThreads)
 
 }  // namespace
 
-void launch_sort(const FitState& s, const DeviceSpec&, bool final_pass, cudaStream_t stream) {
+void launch_sort(const FitState& s, const DeviceSpec& device, bool final_pass,
+                 cudaStream_t stream) {
   const int blocks = (s.n + kBlockRows - 1) / kBlockRows;
   const bool shared_bins = s.k <= kMostBins;
   const auto bytes = static_cast<std::size_t>(shared_bins ? s.k : 0) * sizeof(std::int32_t);
   const auto grid = static_cast<unsigned>(blocks) * static_cast<unsigned>(s.batch);
-  histogram<<<grid, kThreads, bytes, stream>>>(s, blocks, shared_bins, final_pass);
-  check(cudaGetLastError(), "histogram");
-  scatter<<<grid, kThreads, bytes, stream>>>(s, blocks, shared_bins, final_pass);
-  check(cudaGetLastError(), "scatter");
+  launch_dependent("histogram", histogram, grid, kThreads, bytes, stream, device.major, s, blocks,
+                   shared_bins, final_pass);
+  launch_dependent("scatter", scatter, grid, kThreads, bytes, stream, device.major, s, blocks,
+                   shared_bins, final_pass);
 }
 
 void launch_accumulate(const FitState& s, const DeviceSpec& device, bool final_pass,

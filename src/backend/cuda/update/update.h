@@ -20,7 +20,7 @@ void launch_segment_sums(const FitState&, const DeviceSpec&, bool final_pass, cu
 /// Enqueues centroids, empty clusters, shift, inertia, history row and stop flag of an iteration.
 void launch_finish(const FitState&, const DeviceSpec&, cudaStream_t);
 /// Enqueues the means alone, with the inertia of each cluster.
-void launch_means(const FitState&, cudaStream_t);
+void launch_means(const FitState&, const DeviceSpec&, cudaStream_t);
 
 /// Enqueues what assign reads of the centroids: half-norms, 16-bit copies, inverse norms.
 void launch_publish_centroids(const FitState&, bool final_pass, cudaStream_t);
