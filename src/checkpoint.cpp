@@ -46,6 +46,7 @@ Words words_of_options(const KMeansOptions& options) {
       {"n_init", std::to_string(options.n_init)},
       {"max_iter", std::to_string(options.max_iter)},
       {"tol", exact(options.tol)},
+      {"absolute_tol", options.absolute_tol ? "true" : "false"},
       {"fixed_iterations", options.fixed_iterations ? "true" : "false"},
       {"seed", std::to_string(options.seed)},
       {"empty_clusters", word(options.empty_clusters)},

@@ -211,7 +211,7 @@ Problem fit_problem(const PointInput& input, const KMeansOptions& options) {
   p.precision = options.precision;
   p.points_device = points.device;
   p.row_alignment = row_alignment(points);
-  p.stop_rule = {options.tol, options.fixed_iterations, options.max_iter};
+  p.stop_rule = {options.tol, options.fixed_iterations, options.max_iter, options.absolute_tol};
   return p;
 }
 

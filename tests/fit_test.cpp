@@ -218,6 +218,11 @@ TEST_P(FitTest, StopsWhenTheContractSays) {
           EXPECT_EQ(table_of(r.centroids), table_of(same.centroids));
           EXPECT_EQ(r.inertia, same.inertia);
           EXPECT_EQ(same.converged[0], converged);
+          options.max_iter = max_iter;
+          options.fixed_iterations = false;
+          options.absolute_tol = true;
+          EXPECT_EQ(fit(points.view, options).n_iter[0], stop_of(ahead, tol, converged));
+          options.absolute_tol = false;
         }
       }
     }

@@ -24,7 +24,7 @@ struct FitOutputs {
   std::int32_t* labels = nullptr;  ///< (batch, n); needed
   void* centroids = nullptr;       ///< (batch, k, d) float32, or float64 for float64 points; needed
   std::int64_t* counts = nullptr;  ///< (batch, k)
-  double* inertia = nullptr;       ///< (batch,) of these labels with these centroids
+  double* inertia = nullptr;       ///< (batch,) of these labels with these centroids; NaN if bad
   std::int32_t* n_iter = nullptr;  ///< (batch,)
   std::uint8_t* converged = nullptr;  ///< (batch,)
   std::uint8_t* bad = nullptr;  ///< (batch,) 1: no result; NaN, Inf, or beyond float16's reach

@@ -79,6 +79,7 @@ struct KMeansOptions {
   /// Stop when sum of squared shifts <= tol * mean variance of the features (scikit-learn's rule).
   /// 0: only when no label changes.
   double tol = 1e-4;
+  bool absolute_tol = false;      ///< tol is the largest sum of squared shifts itself
   bool fixed_iterations = false;  ///< run exactly max_iter iterations, whatever happens
   std::uint64_t seed = 0;
   /// Non-negative weights, float32 or float64: (1, n) for every batch item, or (batch, n) as a

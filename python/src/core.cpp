@@ -127,9 +127,9 @@ nb::dict to_dict(KMeansResult&& result, std::vector<std::int64_t>&& order, const
 
 nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb::handle centroids,
               const std::string& metric, nb::handle weights, int n_init, int max_iter, double tol,
-              bool fixed_iterations, std::uint64_t seed, const std::string& empty,
-              const std::string& precision, int threads, const std::string& device, bool order,
-              nb::object callback) {
+              bool absolute_tol, bool fixed_iterations, std::uint64_t seed,
+              const std::string& empty, const std::string& precision, int threads,
+              const std::string& device, bool order, nb::object callback) {
   const Array points = points_of(x, "x");
   const Array init_centroids = centroids.is_none() ? Array() : points_of(centroids, "init");
   const Array item_weights = weights_of(weights, points.batched);
@@ -141,6 +141,7 @@ nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb
   options.n_init = n_init;
   options.max_iter = max_iter;
   options.tol = tol;
+  options.absolute_tol = absolute_tol;
   options.fixed_iterations = fixed_iterations;
   options.seed = seed;
   options.weights = item_weights.view;
@@ -223,9 +224,9 @@ NB_MODULE(_core, m) {
   bind_device_calls(m);
   m.def("fit", &fit, nb::arg("x"), nb::arg("n_clusters"), nb::arg("init"),
         nb::arg("centroids").none(), nb::arg("metric"), nb::arg("weights").none(),
-        nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("fixed_iterations"),
-        nb::arg("seed"), nb::arg("empty"), nb::arg("precision"), nb::arg("threads"),
-        nb::arg("device"), nb::arg("order"), nb::arg("callback").none(),
+        nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("absolute_tol"),
+        nb::arg("fixed_iterations"), nb::arg("seed"), nb::arg("empty"), nb::arg("precision"),
+        nb::arg("threads"), nb::arg("device"), nb::arg("order"), nb::arg("callback").none(),
         "Fits; returns the result's fields and the exception that stopped it, or None.");
   m.def("predict", &predict, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
         nb::arg("weights").none(), nb::arg("distances"), nb::arg("threads"), nb::arg("device"),

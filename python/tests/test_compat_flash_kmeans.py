@@ -198,6 +198,27 @@ def test_tol(batch):
     assert labels.shape == (batch, 600) and coarse.shape == fine.shape == (batch, 30, 8)
 
 
+def test_a_batch_with_tol_is_one_call_and_its_items(monkeypatch):
+    x = points(3)
+    init = x[:, :30].copy()
+    calls = []
+    kmeans = flash_kmeans.warpmeans.kmeans
+    monkeypatch.setattr(
+        flash_kmeans.warpmeans, "kmeans", lambda *a, **k: calls.append(1) or kmeans(*a, **k)
+    )
+    labels, centroids, most = flash_kmeans.batch_kmeans_Euclid(x, 30, tol=0.5, init_centroids=init)
+    assert len(calls) == 1
+    taken = []
+    for item in range(3):
+        one, means, n_iters = flash_kmeans.batch_kmeans_Euclid(
+            x[item : item + 1], 30, tol=0.5, init_centroids=init[item : item + 1]
+        )
+        np.testing.assert_array_equal(one[0], labels[item])
+        np.testing.assert_array_equal(means[0], centroids[item])
+        taken.append(n_iters)
+    assert most == max(taken) and len(set(taken)) > 1
+
+
 def test_largeN():
     x = points()[0]
     np.random.seed(0)

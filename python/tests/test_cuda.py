@@ -210,6 +210,7 @@ def test_bad_points_are_said_to_be(points):
     x[1, 7, 2] = float("nan")
     result = fixed(x, 4, init=x[0, :4])
     assert result.bad.tolist() == [False, True]
+    assert result.inertia.isnan().tolist() == [False, True]
     alone = fixed(x[0], 4, init=x[0, :4])
     assert torch.equal(result.labels[0], alone.labels)
     with pytest.raises(ValueError, match="row 7"):
@@ -227,7 +228,9 @@ def test_arrays_on_several_devices(points):
     with pytest.raises(ValueError, match="cpu was asked for"):
         warpmeans.kmeans(x.cuda(), 4, device="cpu")
     count = torch.cuda.device_count()
-    with pytest.raises(ValueError, match=f"index {count}"):
+    with pytest.raises(
+        ValueError, match=f"device {count} was asked for, but the points are on device 0"
+    ):
         fixed(x.cuda(), 4, device=f"cuda:{count}")
     expected = fixed(x, 4, init=x[:4])
     assert agree(expected, fixed(x.cuda(), 4, init=x[:4]))  # centroids go where the points are

@@ -226,6 +226,19 @@ def test_bad_values_are_named_by_place(points):
                 call(x)
 
 
+def test_an_absolute_tolerance_is_of_the_shift_itself(points):
+    options = {"init": points[:20], "max_iter": 50}
+    shifts = warpmeans.kmeans(points, 20, tol=0, **options).history["shift"]
+    assert len(shifts) > 4
+    for tol, iterations in ((shifts[2], 3), (np.nextafter(shifts[2], 0), 4)):
+        assert shifts[:3].min() == shifts[2] and shifts[3] < tol
+        result = warpmeans.kmeans(points, 20, tol=tol, absolute_tol=True, **options)
+        assert result.n_iter == iterations and result.converged
+    relative = warpmeans.kmeans(points * 4, 20, tol=shifts[2], absolute_tol=True,
+                                init=points[:20] * 4, max_iter=50)  # fmt: skip
+    assert relative.n_iter > 3  # the shifts of these are sixteen times as large
+
+
 def test_show_config(capsys):
     warpmeans.show_config()
     shown = capsys.readouterr().out

@@ -62,7 +62,7 @@ def enqueue_order(labels: int, batch: int, n: int, n_clusters: int, order: int, 
 def device_count() -> int:
     """GPUs that this build can use."""
 
-def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
+def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, absolute_tol: bool, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
     """
     Fits; returns the result's fields and the exception that stopped it, or None.
     """

@@ -28,6 +28,7 @@ def kmeans(
     n_init: int = 1,
     max_iter: int = 300,
     tol: float = 1e-4,
+    absolute_tol: bool = False,
     fixed_iterations: bool = False,
     seed: int = 0,
     empty: str = "relocate",
@@ -66,6 +67,8 @@ def kmeans(
     tol : float
         Stop when the sum of the centroids' squared shifts is at most tol x mean variance of the
         features. 0: only when no label changes.
+    absolute_tol : bool
+        `tol` is the bound of that sum itself, whatever the variance.
     fixed_iterations : bool
         Run exactly `max_iter` iterations, whatever happens.
     seed : int
@@ -138,7 +141,7 @@ def kmeans(
     seed = _integer("seed", seed, 0, 2**64 - 1)
     memory = _device.memory_of(x)
     if memory is not None:
-        plain = not (callback or verbose or empty == "error")
+        plain = not (callback or verbose or absolute_tol or empty == "error")
         start = _INITS.get(init, init) if isinstance(init, str) else init
         if fixed_iterations and plain and memory.draws(start, n_init, weights, device):
             return _device.fit(
@@ -170,6 +173,7 @@ def kmeans(
             n_init,
             _integer("max_iter", max_iter, 0, _INT32_MAX),
             _number("tol", tol),
+            bool(absolute_tol),
             bool(fixed_iterations),
             seed,
             _word("empty", empty),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import threading
 from types import ModuleType
@@ -57,6 +58,11 @@ def as_points(x: Any, d: int) -> Any:
         raise ValueError(f"x has the shape {tuple(x.shape)}; it must be (n, d) with d = {d}")
     exact = ("float32", "float16", "bfloat16", "uint8", "int8")
     return x if dtype in exact else cast(x, "float32")
+
+
+def below_squared(tol: float) -> float:
+    """The greatest sum of squares whose root is below `tol`; 0 if there is none."""
+    return max(0.0, math.nextafter(tol * tol, 0.0)) if tol > 0 else 0.0
 
 
 _of_thread = threading.local()

@@ -14,7 +14,15 @@ from typing import Any
 import numpy as np
 
 import warpmeans
-from warpmeans.compat._common import as_points, cast, cuda_works, seeded, shuffled_rows, to_numpy
+from warpmeans.compat._common import (
+    as_points,
+    below_squared,
+    cast,
+    cuda_works,
+    seeded,
+    shuffled_rows,
+    to_numpy,
+)
 
 __version__ = "0.5.0"
 __all__ = ["FastKMeans"]
@@ -114,17 +122,15 @@ class FastKMeans:
             n = len(x)
         if n < self.k:
             raise ValueError(f"Number of training points ({n}) is less than k ({self.k}).")
-        # The sum of k shifts is at most the root of k times the sum of their squares.
-        stop_below = self.tol
-        callback = (lambda p: (self.k * p.shift) ** 0.5 >= stop_below) if stop_below > 0 else None
         result = warpmeans.kmeans(
             x,
             self.k,
             init=x[shuffled_rows(n, self.k, generator)],
             max_iter=self.niter,
-            tol=0.0,
+            # The sum of k shifts is at most the root of k times the sum of their squares.
+            tol=below_squared(self.tol) / self.k,
+            absolute_tol=self.tol > 0,
             device=self.device,
-            callback=callback,
             verbose=self.verbose,
         )
         self.centroids = to_numpy(result.centroids)

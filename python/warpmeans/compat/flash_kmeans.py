@@ -5,11 +5,12 @@ The same torch seed draws the same initial centroids as flash-kmeans. What diffe
 
 - Labels belong to the returned centroids; flash-kmeans' are one update older, unless it stopped by
   `tol`.
-- Iterations end when nothing changes any more, also with ``tol=0``; `n_iters` counts those run.
+- Iterations end when nothing changes any more, also with ``tol=0``; `n_iters` counts those run. On
+  CUDA tensors ``tol=0`` runs all of them, as flash-kmeans does, and waits for nothing.
 - `tol` bounds the root of the summed squared shifts, never less than flash-kmeans' largest shift.
-  In a batch every item stops by itself; with ``tol > 0`` the items run one after another.
-- 16-bit points are read exactly, and centroids rounded to 16 bits once, at the end: labels belong
-  to the float32 centroids before that.
+  In a batch every item stops by itself.
+- 16-bit points are read exactly. On a CPU labels belong to float32 centroids, which are rounded to
+  16 bits once, at the end; on CUDA (`precision` "native") to centroids rounded as flash-kmeans'.
 - `n_clusters` may not exceed the number of points.
 """
 
@@ -21,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import warpmeans
-from warpmeans.compat._common import cast, to_numpy, torch_of
+from warpmeans.compat._common import below_squared, cast, to_numpy, torch_of
 
 __version__ = "0.3.1"
 
@@ -75,7 +76,7 @@ def batch_kmeans_Euclid(
     centroids : (B, n_clusters, D), in the dtype of `x`
         An empty cluster keeps its centroid.
     n_iters : int
-        Iterations of the item that took most.
+        Iterations of the item that took most; of CUDA tensors with ``tol=0``: `max_iters`.
 
     Raises
     ------
@@ -129,8 +130,11 @@ def batch_kmeans_Dot(
     """
     centroids = _initial_centroids(x, n_clusters, init_centroids)
     _, centroids, done = _lloyd(x, centroids, min(max_iters, 1), 0.0, False, metric="inner_product")
-    origin = np.zeros((1, x.shape[-1]), np.float32)
-    lengths = to_numpy(warpmeans.transform(x, origin))[..., 0]  # weights are read on the host
+    if _is_enqueued(x, tol, verbose):
+        lengths = torch_of(x).linalg.vector_norm(x, dim=-1, dtype=torch_of(x).float64)
+    else:  # weights are read on the host
+        origin = np.zeros((1, x.shape[-1]), np.float32)
+        lengths = to_numpy(warpmeans.transform(x, origin))[..., 0]
     labels, centroids, n_iters = _lloyd(
         x, centroids, max_iters - done, tol, verbose, metric="cosine", weights=lengths
     )
@@ -327,35 +331,27 @@ def _lloyd(
     **options: Any,
 ) -> tuple[Any, Any, int]:
     """Labels, centroids and the number of iterations of a batch, as the functions return them."""
-    if tol > 0 and len(x) > 1:
-        # A callback stops the whole call, so every item gets a call of its own.
-        parts = [
-            _lloyd(
-                x[i : i + 1],
-                centroids[i : i + 1],
-                max_iters,
-                tol,
-                verbose,
-                weights=None if weights is None else weights[i : i + 1],
-                dtype=dtype,
-                **options,
-            )
-            for i in range(len(x))
-        ]
-        labels, means, n_iters = zip(*parts, strict=True)
-        join = np.concatenate if torch_of(x) is None else torch_of(x).cat
-        return join(labels), join(means), max(n_iters)
+    enqueued = _is_enqueued(x, tol, verbose, options.get("device"))
+    narrow = str(x.dtype).endswith(("float16", "bfloat16"))
     result = warpmeans.kmeans(
         x,
         centroids.shape[1],
         init=centroids,
         weights=weights,
         max_iter=max_iters,
-        tol=0.0,
+        tol=below_squared(tol),
+        absolute_tol=tol > 0,
+        fixed_iterations=enqueued,
         empty="keep",
-        callback=(lambda progress: progress.shift**0.5 >= tol) if tol > 0 else None,
+        precision="native" if narrow and getattr(x, "is_cuda", False) else "exact",
         verbose=verbose,
         **options,
     )
     centroids = cast(result.centroids, x.dtype if dtype is None else dtype)
-    return result.labels, centroids, int(result.n_iter.max())
+    return result.labels, centroids, max_iters if enqueued else int(result.n_iter.max())
+
+
+def _is_enqueued(x: Any, tol: float, verbose: bool, device: Any = None) -> bool:
+    """Whether all iterations are run and none is waited for."""
+    on_cuda = getattr(x, "is_cuda", False)
+    return on_cuda and tol <= 0 and not verbose and str(device or "cuda").startswith("cuda")

@@ -11,10 +11,11 @@ __global__ void __launch_bounds__(kThreads) write_items(const FitState s, const 
   const int b = static_cast<int>(blockIdx.x) * kThreads + static_cast<int>(threadIdx.x);
   if (b >= s.batch) return;
   const ItemState& item = s.items[b];
-  if (out.inertia) out.inertia[b] = item.inertia;
+  const bool bad = item.bad_values || item.norm_overflow || item.error;
+  if (out.inertia) out.inertia[b] = bad ? nan("") : item.inertia;
   if (out.n_iter) out.n_iter[b] = item.n_iter;
   if (out.converged) out.converged[b] = item.converged != 0;
-  if (out.bad) out.bad[b] = item.bad_values || item.norm_overflow || item.error;
+  if (out.bad) out.bad[b] = bad;
 }
 
 __global__ void __launch_bounds__(kThreads) write_overflows(const FitState s, std::uint8_t* bad) {
