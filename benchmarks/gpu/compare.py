@@ -24,6 +24,14 @@ import report
 
 HERE = Path(__file__).resolve().parent
 SHAPES = json.loads((HERE / "shapes.json").read_text())
+MODULES = {
+    "torch": "torch_baseline",
+    "flashlib": "flashlib_peer",
+    "fastkmeans": "fastkmeans_peer",
+    "fast-pytorch-kmeans": "fast_pytorch_peer",
+}  # where it is not the name
+PACKAGE_KINDS = ("chart", "call")  # what --package measures
+PEERS = ["seed", "flashlib", "torch", "fastkmeans", "fast-pytorch-kmeans"]
 KINDS = list(dict.fromkeys(shape["kind"] for shape in SHAPES))
 GO_ON = 75  # the worker's exit status: start another for what is left
 
@@ -38,7 +46,8 @@ def parse(words=None):
     add("--quick", action="store_true", help="the shapes marked quick, 100 ms for each measurement")
     add("--out", type=Path, default=HERE.parent / "results" / "gpu" / "compare.json")
     add("--library", type=Path, default=HERE.parents[1] / "build" / "libwarpmeans_gpu.so")
-    add("--peers", nargs="*", choices=["seed", "torch"], default=["seed", "torch"])
+    add("--package", action="store_true", help="ours is the Python package: kinds chart and call")
+    add("--peers", nargs="*", choices=PEERS, default=["seed", "torch"])
     add("--precision", choices=["native", "exact"], default="native")
     add("--kernel", default="", help="of ours; default: the library chooses")
     add("--rep", type=int, help="do_bench's milliseconds (default 500)")
@@ -54,6 +63,7 @@ def parse(words=None):
 def chosen(args):
     only = set(args.only or [])
     found = [s for s in SHAPES if not only or only & {s["id"], s["kind"]}]
+    found = [s for s in found if (s["kind"] in PACKAGE_KINDS) == args.package]
     return [s for s in found if s.get("quick")] if args.quick and not only else found
 
 
@@ -128,7 +138,8 @@ def adapters(args, results):
     found = {}
     for name in [*args.peers, "ours"]:
         try:
-            module = __import__("torch_baseline" if name == "torch" else name)
+            own = "package" if args.package else "ours"
+            module = __import__(own if name == "ours" else MODULES.get(name, name))
             found[name] = module.Adapter(args)
             if found[name].version:
                 results.value["versions"][found[name].name] = found[name].version

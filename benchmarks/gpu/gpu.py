@@ -4,6 +4,7 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 
 import torch
 import triton
@@ -76,6 +77,28 @@ def few(call, samples):
         driver.clear_cache(cache)
         times.append(once(call))
     return summary(times, "do_bench's loop, few samples")
+
+
+def wall(call, samples=300, wait=True):
+    """The host's milliseconds of a call and, if `wait`, until its work is done; the GPU idle before."""
+    times = []
+    for _ in range(samples):
+        sync()
+        start = time.perf_counter()
+        call()
+        if wait:
+            sync()
+        times.append(1e3 * (time.perf_counter() - start))
+    return summary(times, "host's clock" if wait else "host's clock, without the wait")
+
+
+def back_to_back(call, calls=50, samples=20):
+    """Milliseconds of a call among many that are enqueued at once."""
+    times = []
+    for _ in range(samples):
+        sync()
+        times.append(once(lambda: [call() for _ in range(calls)]) / calls)
+    return summary(times, "events around 50 calls")
 
 
 def graph_of(call):

@@ -222,7 +222,34 @@ def timed(problem, iterations, runs):
     return gpu.summary(times, "events, warm"), equal
 
 
+def chart(row):
+    """Whole fits of 20 iterations, as users call them."""
+    for name, problem in row.loaded.items():
+        if name == "ours":
+            check_fit(row, name, problem, 20)
+        row.bench(name, "fit20", lambda: problem.fit(20), 200)
+
+
+def call(row):
+    """Two iterations from given centroids: from the call to the result, and of that the kernels.
+
+    A captured fit replayed back to back is the kernels with nothing between; the rest is the call's
+    overhead. `enqueue` is how long the call keeps the host.
+    """
+    for name, problem in row.loaded.items():
+        if name == "ours":
+            check_fit(row, name, problem, 2)
+        row.keep(name, "wall", lambda: gpu.wall(lambda: problem.fit(2)))
+        row.keep(name, "enqueue", lambda: gpu.wall(lambda: problem.fit(2), wait=False))
+    ours = row.loaded.get("ours")
+    replay = ours and row.attempt("ours", "graph", lambda: gpu.graph_of(lambda: ours.fit(2)))
+    if replay:
+        row.keep("ours", "kernels", lambda: gpu.back_to_back(replay))
+
+
 KINDS = {
+    "chart": chart,
+    "call": call,
     "steps": steps,
     "small": small,
     "skewed": skewed,

@@ -9,6 +9,7 @@ COLUMNS = [
     ("avg20", 8), ("assign", 8), ("TFLOP/s", 8), ("% cuBLAS", 9), ("update", 8), ("cold", 8),
     ("avg20", 8), ("graph20", 8), ("x cold", 7), ("x avg20", 8), ("wrong", 6), ("rerun", 6),
 ]  # fmt: skip
+OTHERS = ("seed", "flashlib", "torch", "fastkmeans", "fast-pytorch-kmeans", "ours")
 SHORT = {"float16": "fp16", "bfloat16": "bf16"}
 
 
@@ -53,6 +54,11 @@ def derive(row, ceilings):
     put("ratio_avg20", over(out.get("seed_iteration_avg20"), out.get("iteration_avg20")))
     put("ratio_fit", over(median(seed, "fit"), median(ours, "fit")))
     put("ratio_fit_as_many", over(median(seed, "fit"), median(ours, "fit_as_many")))
+    if row["kind"] == "call":
+        wall, kernels = median(ours, "wall"), median(ours, "kernels")
+        put("overhead_us", None if None in (wall, kernels) else 1e3 * (wall - kernels))
+    for name in ("flashlib", "fastkmeans", "fast-pytorch-kmeans", "torch"):
+        put(f"ratio_avg20_{name}", over(median(row.get(name), "fit20"), median(ours, "fit20")))
     put("skew", over(median(ours, "update"), median(ours, "update_balanced")))
     put("seed_skew", over(median(seed, "update"), median(seed, "update_balanced")))
     if row["kind"] == "end_to_end":
@@ -153,6 +159,13 @@ def notes(row):
             f"({number(out.get('fit_tflops'))} TFLOP/s), seed {number(median(seed, 'fit'))} ms "
             f"({number(out.get('seed_fit_tflops'))}), x {number(out.get('ratio_fit'))}"
         )
+    if row["kind"] == "chart":
+        times = ((name, median(row.get(name), "fit20")) for name in OTHERS)
+        yield "fit of 20, ms: " + ", ".join(f"{n} {number(t)}" for n, t in times if t is not None)
+    if row["kind"] == "call":
+        steps = (f"{s} {number(1e3 * (median(ours, s) or 0))}" for s in ("wall", "enqueue", "kernels"))
+        yield f"ours, us: {', '.join(steps)}, overhead {number(out.get('overhead_us'))}"
+        yield f"seed, us: wall {number(1e3 * (median(seed, 'wall') or 0))}"
     if row["kind"] in ("steps", "small") and "assign" in baseline:
         steps = (number(median(baseline, step)) for step in ("assign", "update", "iteration"))
         yield f"torch: {' / '.join(steps)} ms, {wrong_of(baseline)} wrong"

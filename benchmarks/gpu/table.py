@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Makes the tables of docs/gpu.md from what compare.py wrote: table.py [results/gpu/compare.json]"""
+"""Makes the tables of docs/gpu.md, or with --package's results those of docs/python-gpu.md, from what
+compare.py wrote: table.py [results/gpu/compare.json]"""
 
 import json
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BEGIN, END = "<!-- gpu table -->", "<!-- /gpu table -->"
 
 
 def median(adapter, key, divide=1):
@@ -46,25 +46,71 @@ def steps(run):
         ]) + " |"
 
 
+def package(run):
+    yield "| B,N,D,K | flash-kmeans | FlashLib | ours | × flash-kmeans | × FlashLib | wrong |"
+    yield "|---|---|---|---|---|---|---|"
+    for row in run["rows"]:
+        if row["kind"] != "chart":
+            continue
+        ours, seed, lib = (median(row.get(name, {}), "fit20", 20) for name in
+                           ("ours", "seed", "flashlib"))
+        yield "| " + " | ".join([
+            f"{row['batch']},{row['n']},{row['d']},{row['k']}",
+            text(seed), text(lib), text(ours),
+            *(text(other / ours if other and ours else None) for other in (seed, lib)),
+            str(row["ours"].get("fit_check", {}).get("wrong", "–")),
+        ]) + " |"
+
+
+def calls(run):
+    for row in run["rows"]:
+        ours = row.get("ours", {})
+        if row["kind"] == "call" and "wall" in ours:
+            wall, host, kernels = (1e3 * ours[key]["median"] for key in
+                                   ("wall", "enqueue", "kernels"))
+            yield (
+                f"A call for two iterations of {row['n']} × {row['d']}, K = {row['k']}, from given "
+                f"centroids, to its result: {wall:.0f} µs, of which the kernels, replayed as a graph, "
+                f"are {kernels:.0f}: **{wall - kernels:.0f} µs of overhead**. The host has the call "
+                f"behind it after {host:.0f} µs."
+            )
+
+
+def between(page, mark, lines):
+    """Puts the lines between the page's marks."""
+    begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
+    before, rest = page.read_text().split(begin)
+    page.write_text("\n".join([before + begin, *lines, end + rest.split(end)[1]]))
+    print(f"wrote {page}")
+
+
+def about(run):
+    machine = run["machine"]
+    return f"{machine['card']}, driver {machine['driver']}, commit {run['commit']}"
+
+
 def main():
     path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "benchmarks/results/gpu/compare.json"
     run = json.loads(path.read_text())
-    ceilings, machine = run["ceilings"], run["machine"]
-    lines = [
-        BEGIN,
-        f"{machine['card']}, driver {machine['driver']}, commit {run['commit']}, {run['regime']} "
-        f"medians in ms, precision native; in the same call cuBLAS 8192³ "
+    versions = run["versions"]
+    if any(row["kind"] in ("chart", "call") for row in run["rows"]):
+        peers = ", ".join(f"{name} {versions[name]}" for name in ("flash-kmeans", "flashlib")
+                          if name in versions)
+        head = (
+            f"{about(run)}; float16, precision native, ms an iteration of whole fits of 20, do_bench "
+            f"medians; {peers}."
+        )
+        between(ROOT / "docs/python-gpu.md", "gpu package table",
+                [head, "", *package(run), "", *calls(run)])
+        return
+    ceilings = run["ceilings"]
+    head = (
+        f"{about(run)}, {run['regime']} medians in ms, precision native; in the same call cuBLAS 8192³ "
         f"{ceilings['float16']['tflops']:.0f} (fp16) and {ceilings['bfloat16']['tflops']:.0f} (bf16) "
         f"TFLOP/s, copy {ceilings['copy']['tb_per_s']:.2f} TB/s; seed: flash-kmeans "
-        f"{run['versions']['flash-kmeans']}.",
-        "",
-        *steps(run),
-        END,
-    ]
-    page = ROOT / "docs/gpu.md"
-    before, rest = page.read_text().split(BEGIN)
-    page.write_text(before + "\n".join(lines) + rest.split(END)[1])
-    print(f"wrote {page}")
+        f"{versions['flash-kmeans']}."
+    )
+    between(ROOT / "docs/gpu.md", "gpu table", [head, "", *steps(run)])
 
 
 if __name__ == "__main__":
