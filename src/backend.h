@@ -53,6 +53,7 @@ struct ItemOutcome {
   int n_iter = 0;
   bool converged = false;
   std::vector<IterationStats> history;
+  AssignWork work;
 };
 
 /// What a finished fit hands over. Spans are the caller's, written by Run::collect; empty: not

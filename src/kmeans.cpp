@@ -83,6 +83,7 @@ class Fit {
     result_.converged.resize(batch);
     result_.n_nonempty.resize(batch);
     result_.history.resize(batch);
+    result_.work.resize(batch);
     seconds_init_.resize(batch);
     seconds_iterations_.resize(batch);
     result_.threads = plan_.threads;
@@ -240,6 +241,7 @@ class Fit {
     result_.n_nonempty[b] = 0;
     for (const std::int64_t count : counts) result_.n_nonempty[b] += count > 0;
     result_.history[b] = std::move(outcome.history);
+    result_.work[b] = outcome.work;
   }
 
   const PointInput& input_;

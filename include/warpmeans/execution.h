@@ -1,6 +1,7 @@
 // Where and with how many threads a call runs. Threads never change a bit of the result.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -29,6 +30,14 @@ class WM_EXPORT ThreadPool {
   std::unique_ptr<Impl> impl_;
 };
 
+/// Whether a fit carries bounds from one iteration to the next, and skips what they exclude. They
+/// never change a bit of the result.
+enum class Skipping : std::uint8_t {
+  automatic,  ///< where that is found to pay
+  off,
+  on,  ///< from the second iteration on, wherever the metric has such bounds
+};
+
 struct Execution {
   Device device;  ///< automatic: where the points are
   /// 0: as many as the pool has, or the machine's cores. Otherwise at most that many.
@@ -44,6 +53,7 @@ struct Execution {
   void* stream = nullptr;
   /// Rows in a chunk of a streamed pass; 0: all rows at once. Rounded up to a multiple of 1024.
   std::int64_t chunk_rows = 0;
+  Skipping skipping = Skipping::automatic;  ///< on a CPU
 };
 
 }  // namespace warpmeans

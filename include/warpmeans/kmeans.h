@@ -23,9 +23,20 @@ struct IterationStats {
   double shift = 0;                  ///< sum over clusters of the squared centroid shift
   std::int64_t labels_changed = 0;   ///< against the previous iteration; n_samples in the first
   std::int64_t labels_doubtful = 0;  ///< points that the float32 screen left to float64
+  std::int64_t scores_skipped = 0;   ///< of n_samples x n_clusters, those that bounds excluded
   double seconds_assign = 0;
   double seconds_update = 0;
   double seconds = 0;
+};
+
+/// What the passes that assign labels did. A score is one point with one centroid.
+struct AssignWork {
+  std::int64_t scores = 0;    ///< that full passes take
+  std::int64_t screened = 0;  ///< evaluated in low precision, with a proved bound
+  std::int64_t skipped = 0;   ///< excluded by bounds carried from earlier iterations
+  std::int64_t exact = 0;     ///< evaluated in float64, since the screen left them in doubt
+  double seconds_screen = 0;  ///< of all threads together
+  double seconds_exact = 0;
 };
 
 struct Progress {
@@ -100,6 +111,7 @@ struct KMeansResult {
   std::vector<std::uint8_t> converged;   ///< (batch,) no label changed, or the rule of tol
   std::vector<std::int64_t> n_nonempty;  ///< (batch,) clusters that have points
   std::vector<std::vector<IterationStats>> history;  ///< (batch,) rows, one an iteration
+  std::vector<AssignWork> work;  ///< (batch,) of the attempt returned, in this call; CPU only
   bool interrupted = false;
   double seconds_init = 0;        ///< validation, statistics and initial centroids
   double seconds_iterations = 0;  ///< Lloyd iterations and the final assignment

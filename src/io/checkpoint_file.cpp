@@ -45,6 +45,7 @@ constexpr Field kHistory[] = {field<&IterationStats::inertia>("inertia"),
                               field<&IterationStats::shift>("shift"),
                               field<&IterationStats::labels_changed>("labels_changed"),
                               field<&IterationStats::labels_doubtful>("labels_doubtful"),
+                              field<&IterationStats::scores_skipped>("scores_skipped"),
                               field<&IterationStats::seconds_assign>("seconds_assign"),
                               field<&IterationStats::seconds_update>("seconds_update"),
                               field<&IterationStats::seconds>("seconds")};

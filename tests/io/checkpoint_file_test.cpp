@@ -15,8 +15,8 @@ Checkpoint example(DType dtype, bool several) {
   checkpoint.data = {{"n_samples", "5"}};
   checkpoint.items.resize(2);
   checkpoint.items[0].under_way = true;
-  checkpoint.items[0].history.push_back({1.5, 0.25, std::int64_t{1} << 52, 3, 0.1, 0.2, 0.3});
-  checkpoint.items[0].history.push_back({1.25, 0, 0, 0, 0, 0, 0});
+  checkpoint.items[0].history.push_back({1.5, 0.25, std::int64_t{1} << 52, 3, 5, 0.1, 0.2, 0.3});
+  checkpoint.items[0].history.push_back({1.25, 0, 0, 0, 0, 0, 0, 0});
   checkpoint.centroids = Matrix(dtype, 2, 3, 2);
   std::memset(checkpoint.centroids.data(), 0x3f, 12 * size_of(dtype));
   if (!several) return checkpoint;

@@ -10,6 +10,7 @@
 #include <hwy/highway.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <type_traits>
 
@@ -21,7 +22,7 @@ HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
 
 /// Drops what the threshold has ruled out meanwhile.
-HWY_NOINLINE void compact(Candidates& c, float threshold) {
+inline HWY_NOINLINE void compact(Candidates& c, float threshold) {
   std::int32_t kept = 0;
   for (std::int32_t q = 0; q < c.count; ++q) {
     if (c.lower[q] <= threshold) {
@@ -124,11 +125,15 @@ HWY_INLINE std::int32_t least_score(const double* scores, const std::int32_t* id
   return best;
 }
 
-HWY_NOINLINE void resolve_exactly(AssignArgs& args, std::int64_t i, const std::int32_t* ids,
-                                  std::int64_t n, double* scores) {
+inline HWY_NOINLINE void resolve_exactly(AssignArgs& args, std::int64_t i, const std::int32_t* ids,
+                                         std::int64_t n, double* scores) {
+  const auto start = std::chrono::steady_clock::now();
   ++args.doubtful;
+  args.exact_scores += n;
   exact_scores(args.rows, i, *args.exact, ids, n, scores);
   set_label(args, i, least_score(scores, ids, n));
+  args.seconds_exact +=
+      std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
 HWY_INLINE void resolve_row(AssignArgs& args, std::int64_t i, float threshold, Candidates& c,

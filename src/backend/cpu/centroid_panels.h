@@ -1,6 +1,7 @@
 // Centroids as the screen wants them: centred, scaled, packed, with half-norms and error bounds.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <vector>
@@ -51,6 +52,10 @@ class CentroidPanels {
   const Panels& panels() const { return panels_; }
   const ExactCentroids& exact() const { return exact_; }
   double scale() const { return scale_; }
+  /// Is there a centroid that can never be nearest, and so is left out?
+  bool any_hopeless() const {
+    return std::any_of(hopeless_.begin(), hopeless_.end(), [](std::uint8_t h) { return h != 0; });
+  }
 
  private:
   void center(const Team& team, const PointRange& range);

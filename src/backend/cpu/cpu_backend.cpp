@@ -35,7 +35,8 @@ class CpuBackend : public Backend {
                              (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
     const std::int64_t runs = plan.items_in_parallel ? plan.threads : 1;
     const std::int64_t workers = plan.items_in_parallel ? 1 : plan.threads;
-    plan.workspace_bytes = runs * workspace_bytes(kernels, plan, workers);
+    plan.workspace_bytes =
+        runs * workspace_bytes(kernels, plan, bounds_shape(problem, execution, kernels), workers);
     return plan;
   }
 
@@ -43,38 +44,41 @@ class CpuBackend : public Backend {
                       const std::function<void(Run&, Items)>& body) const override {
     const Kernels& kernels =
         find_kernels(execution.kernel, plan.problem.n_features, plan.problem.n_clusters);
+    const BoundsShape shape = bounds_shape(plan.problem, execution, kernels);
     const Team team = make_team(execution);
     if (!plan.items_in_parallel) {
-      CpuRun run(plan, kernels, team);
+      CpuRun run(plan, kernels, shape, execution.skipping, team);
       for (std::int64_t b = 0; b < plan.problem.batch; ++b) body(run, {b, 1});
       return;
     }
     std::vector<std::unique_ptr<CpuRun>> runs(static_cast<std::size_t>(team.threads()));
     const std::int64_t grain =
         std::clamp<std::int64_t>(plan.problem.batch / (16 * team.threads()), 1, 64);
-    team.for_ranges(plan.problem.batch, grain,
-                    [&](std::int64_t begin, std::int64_t end, int worker) {
-                      auto& run = runs[static_cast<std::size_t>(worker)];
-                      if (!run) run = std::make_unique<CpuRun>(plan, kernels, Team());
-                      for (std::int64_t b = begin; b < end; ++b) body(*run, {b, 1});
-                    });
+    team.for_ranges(
+        plan.problem.batch, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
+          auto& run = runs[static_cast<std::size_t>(worker)];
+          if (!run) {
+            run = std::make_unique<CpuRun>(plan, kernels, shape, execution.skipping, Team());
+          }
+          for (std::int64_t b = begin; b < end; ++b) body(*run, {b, 1});
+        });
   }
 
  private:
   /// What one run allocates beyond its input and results, to within small change.
   static std::int64_t workspace_bytes(const Kernels& kernels, const Plan& plan,
-                                      std::int64_t workers) {
+                                      const BoundsShape& shape, std::int64_t workers) {
     const Problem& p = plan.problem;
     const std::int64_t d = round_up(p.n_features, kFeaturePad);
     const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
     // label, norm, change (16) and up to two sorted entries (16), seed distance and index (12)
-    const std::int64_t per_point = 4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0);
-    const std::int64_t per_value =
-        4 + 4 + 8 * plan.limbs + static_cast<std::int64_t>(size_of(p.centroid_dtype()));
+    const std::int64_t per_point =
+        4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0) + shape.bytes_per_point();
+    const std::int64_t per_value = 4 + 4 + (shape.groups ? 4 : 0) + 8 * plan.limbs +
+                                   static_cast<std::int64_t>(size_of(p.centroid_dtype()));
     return p.n_samples * per_point + k * d * per_value + 4 * kept_values(p, kernels) +
            ByteScreen::workspace_bytes(kernels, plan, workers) +
-           workers * (kernels.assign_scratch_bytes(p.n_features, p.n_clusters) + 8 * k +
-                      8 * plan.limbs * d);
+           workers * (assign_scratch_bytes(kernels, p, shape) + 8 * k + 8 * plan.limbs * d);
   }
 };
 

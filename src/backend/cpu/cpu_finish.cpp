@@ -202,7 +202,8 @@ void CpuRun::measure_inertia(const Chunk& chunk) {
 double CpuRun::measured_inertia() const { return ordered_sum(inertia_blocks_); }
 
 ItemOutcome CpuRun::outcome(std::int64_t) {
-  return {measured_inertia(), iteration_, converged_, history_};
+  end_pass();  // the last one, after the iterations
+  return {measured_inertia(), iteration_, converged_, history_, total_work_};
 }
 
 bool CpuRun::wants_relocation() {
@@ -375,8 +376,10 @@ void CpuRun::finish_iteration(const ChunkSource& source) {
   const auto start = Clock::now();
   if (metric_ != Metric::cosine) require_squarable(range_.largest_value);
   ++iteration_;
+  end_pass();
   if (inertia_measured_) stats_.inertia = measured_inertia();
   update_centroids(source);
+  bounds_.move(shifts_);
   stats_.shift = ordered_sum(shifts_);
   if (replayed_) stats_.labels_changed = replayed_->labels_changed;
   const StopDecision decision =

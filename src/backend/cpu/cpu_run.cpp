@@ -43,7 +43,8 @@ double careful_norm(const MatrixView& points, std::int64_t row) {
 
 }  // namespace
 
-CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
+CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const BoundsShape& shape,
+               Skipping skipping, const Team& team)
     : plan_(plan),
       kernels_(kernels),
       team_(team),
@@ -51,15 +52,17 @@ CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const Team& team)
       d_(plan.problem.n_features),
       k_(plan.problem.n_clusters),
       metric_(plan.problem.metric),
-      assign_keeps_tiles_(!ByteScreen::used(kernels, plan.problem) &&
-                          plan.problem.stop_rule.max_iter > 1 && kernels.keeps_tiles(d_, k_)),
-      bytes_(kernels, plan) {
+      bytes_(kernels, plan),
+      bounds_(plan, shape, skipping, kernels),
+      assign_keeps_tiles_(!bytes_.used() && plan.problem.stop_rule.max_iter > 1 &&
+                          kernels.keeps_tiles(d_, k_)) {
   const auto workers = static_cast<std::size_t>(team_.threads());
   const auto padded = static_cast<std::size_t>(round_up(d_, kFeaturePad));
   changes_.resize(workers);
   scratch_.resize(workers);
-  const std::int64_t scratch =
-      kernels_.assign_scratch_bytes(d_, k_) + (bytes_.used() ? kernels_.byte_scratch_bytes(d_) : 0);
+  work_.resize(workers);
+  const std::int64_t scratch = assign_scratch_bytes(kernels_, plan_.problem, shape) +
+                               (bytes_.used() ? kernels_.byte_scratch_bytes(d_) : 0);
   for (auto& s : scratch_) s.resize(scratch);
   if (assign_keeps_tiles_) tiles_.resize(kept_values(plan_.problem, kernels_));
   sums_.allocate(plan_, team_.threads());
@@ -266,6 +269,9 @@ void CpuRun::finish_prepare() {
           (largest > 0 && (largest > 1e37 || largest < 1e-30));
   range_ = {mean_.data(), norm_scale_, largest, static_cast<double>(longest) / norm_scale_};
   if (bytes_.used()) bytes_.begin_points(range_);
+  double scatter = 0;
+  for (const double sum : plain_blocks_) scatter += sum;
+  bounds_.begin_items(norm_scale_, std::sqrt(scatter / static_cast<double>(n_)));
 }
 
 void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
@@ -280,6 +286,8 @@ void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
   }
   std::fill(labels_.begin(), labels_.end(), -1);
   sums_.clear();
+  bounds_.reset();
+  total_work_ = {};
   iteration_ = 0;
   history_.clear();
   replayed_.reset();
@@ -316,6 +324,9 @@ void CpuRun::begin_iteration(bool) {
       centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_, nullptr};
   panels_.build(kernels_, team_for(k_ * d_ * 8), exact, range_);
   if (bytes_.used()) bytes_.build(team_for(k_ * d_ * 8), panels_);
+  bounds_.begin_pass(team_for(k_ * d_ * 8), panels_);
+  std::fill(work_.begin(), work_.end(), PassWork{});
+  in_pass_ = true;
   stats_.seconds_assign = seconds_since(started_);
 }
 
@@ -324,18 +335,22 @@ void CpuRun::assign(const Chunk& chunk) {
   const std::int64_t rows = chunk.points.rows;
   const Team& team = team_for(rows * k_ * d_);
   for (auto& list : changes_) list.clear();
-  std::vector<std::int64_t> doubtful(static_cast<std::size_t>(team.threads()), 0);
   Rows layout = rows_of(chunk);
   layout.scale = panels_.scale();
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
-  // nothing.
-  const std::int64_t block = bytes_.used() ? kByteBlockPoints : kernels_.block_points(d_, k_);
+  // nothing; larger ones where rows are gathered from them.
+  const std::int64_t block = bounds_.active() ? kSumBlock
+                             : bytes_.used()  ? kByteBlockPoints
+                                              : kernels_.block_points(d_, k_);
   const bool keep = assign_keeps_tiles_ && tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
   team.for_ranges(rows, grain, [&](std::int64_t begin, std::int64_t end, int worker) {
+    const auto task_start = Clock::now();
     const auto w = static_cast<std::size_t>(worker);
-    AssignArgs args;
+    PassWork& work = work_[w];
+    BoundedAssignArgs bounded;
+    AssignArgs& args = bounded.assign;
     args.rows = layout;
     args.norms = norms_.data() + chunk.first_row;
     args.panels = &panels_.panels();
@@ -346,14 +361,54 @@ void CpuRun::assign(const Chunk& chunk) {
     args.tiles = keep ? tiles_.data() : nullptr;
     args.tiles_packed = keep && tiles_scale_ == layout.scale;
     if (bytes_.used()) bytes_.set(args, layout, chunk.first_row);
-    kernels_.assign(args, begin, end - begin);
-    doubtful[w] += args.doubtful;
+    bounds_.for_each_part(chunk.first_row + begin, end - begin,
+                          [&](std::int64_t first, std::int64_t count, bool is_bounded) {
+                            if (is_bounded) {
+                              bounds_.fill(bounded, first);
+                              kernels_.assign_bounded(bounded, first - chunk.first_row, count);
+                            } else {
+                              kernels_.assign(args, first - chunk.first_row, count);
+                              work.screened += count * k_;
+                            }
+                          });
+    work.screened += bounded.screened;
+    work.opened += bounded.opened;
+    work.pairs += bounded.pairs;
+    work.doubtful += args.doubtful;
+    work.exact += args.exact_scores;
+    work.seconds += seconds_since(task_start);
+    work.seconds_exact += args.seconds_exact;
   });
   if (keep) tiles_scale_ = layout.scale;
   if (chunk.first_row + rows == n_) bytes_.finish_pass();
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
-  for (const std::int64_t count : doubtful) stats_.labels_doubtful += count;
   stats_.seconds_assign += seconds_since(start);
+}
+
+/// What the pass over all chunks did, for the history, and for the bounds to judge by.
+void CpuRun::end_pass() {
+  if (!in_pass_) return;
+  in_pass_ = false;
+  PassWork pass;
+  for (const PassWork& w : work_) {
+    pass.doubtful += w.doubtful;
+    pass.screened += w.screened;
+    pass.opened += w.opened;
+    pass.pairs += w.pairs;
+    pass.exact += w.exact;
+    pass.seconds += w.seconds;
+    pass.seconds_exact += w.seconds_exact;
+  }
+  bounds_.end_pass(pass.opened, pass.pairs);
+  const std::int64_t scores = n_ * k_;
+  stats_.labels_doubtful = pass.doubtful;
+  stats_.scores_skipped = std::max<std::int64_t>(0, scores - pass.screened);
+  total_work_.scores += scores;
+  total_work_.screened += pass.screened;
+  total_work_.skipped += stats_.scores_skipped;
+  total_work_.exact += pass.exact;
+  total_work_.seconds_screen += pass.seconds - pass.seconds_exact;
+  total_work_.seconds_exact += pass.seconds_exact;
 }
 
 void CpuRun::accumulate(const Chunk& chunk) {

@@ -10,6 +10,7 @@
 #include "backend/cpu/centroid_panels.h"
 #include "backend/cpu/cluster_sums.h"
 #include "backend/cpu/kernels.h"
+#include "backend/cpu/point_bounds.h"
 #include "backend/cpu/seeding.h"
 #include "backend/cpu/thread_pool.h"
 
@@ -24,9 +25,18 @@ inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
   return taken && n * d <= kMost ? round_up(n, kTileRows) * d : 0;
 }
 
+/// Scratch memory of one worker.
+inline std::int64_t assign_scratch_bytes(const Kernels& kernels, const Problem& p,
+                                         const BoundsShape& shape) {
+  const std::int64_t plain = kernels.assign_scratch_bytes(p.n_features, p.n_clusters);
+  if (shape.groups == 0) return plain;
+  return std::max(plain, kernels.bounded_scratch_bytes(p.n_features, p.n_clusters, shape.groups));
+}
+
 class CpuRun : public Run {
  public:
-  CpuRun(const Plan& plan, const Kernels& kernels, const Team& team);
+  CpuRun(const Plan& plan, const Kernels& kernels, const BoundsShape& shape, Skipping skipping,
+         const Team& team);
 
   void begin_items(Items items, const MatrixView& sample, ItemWeights weights) override;
   void prepare(const Chunk& chunk) override;
@@ -67,6 +77,11 @@ class CpuRun : public Run {
 
  private:
   using Clock = std::chrono::steady_clock;
+  /// What a worker did in a pass; on a line of its own.
+  struct alignas(64) PassWork {
+    std::int64_t doubtful = 0, screened = 0, opened = 0, pairs = 0, exact = 0;
+    double seconds = 0, seconds_exact = 0;
+  };
   /// Multiply-adds below which waking a thread costs more than it brings.
   static constexpr std::int64_t kSerialWork = 2'500'000;
 
@@ -88,6 +103,7 @@ class CpuRun : public Run {
   double mean_variance();
   void choose_sum_centre();
   const Team& team_for(std::int64_t work) const { return work < kSerialWork ? alone_ : team_; }
+  void end_pass();
   std::vector<Relocation> choose_relocations();
   void apply_relocations(const ChunkSource& source, const std::vector<Relocation>& moves);
   void update_centroids(const ChunkSource& source);
@@ -131,13 +147,17 @@ class CpuRun : public Run {
   std::vector<std::byte> centroids_;  // (k, d) of the centroid dtype
   CentroidPanels panels_;
   ByteScreen bytes_;
+  PointBounds bounds_;
   FixedPoint fixed_;
   ClusterSums sums_;
   std::vector<std::vector<LabelChange>> changes_;  // one list a worker
   std::vector<AlignedVector<char>> scratch_;       // one a worker
   const bool assign_keeps_tiles_;
-  AlignedVector<float> tiles_;          // (n, d) packed points of a small item
-  double tiles_scale_ = 0;              // that they were packed with; 0: not yet
+  AlignedVector<float> tiles_;  // (n, d) packed points of a small item
+  double tiles_scale_ = 0;      // that they were packed with; 0: not yet
+  std::vector<PassWork> work_;  // one a worker, of the pass at hand
+  AssignWork total_work_;
+  bool in_pass_ = false;
   std::vector<double> farthest_;        // (n) distances, only while relocating
   std::vector<double> inertia_blocks_;  // (n / 1024)
   bool inertia_measured_ = false;

@@ -49,6 +49,7 @@ Tables make_tables() {
       if (!tables[i].bytes.tile) continue;
     }
     fill_assign_kernels(named.instructions, tables[i]);
+    fill_bounded_kernels(named.instructions, tables[i]);
     fill_row_kernels(named.instructions, tables[i]);
     fill_seed_kernels(named.instructions, tables[i]);
   }

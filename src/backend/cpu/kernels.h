@@ -155,7 +155,9 @@ struct AssignArgs {
   const ExactCentroids* exact = nullptr;
   std::int32_t* labels = nullptr;               // (rows) in and out; -1: none yet
   std::vector<LabelChange>* changes = nullptr;  // appended to, unless null
-  std::int64_t doubtful = 0;                    // counted up
+  std::int64_t doubtful = 0;                    // rows, counted up
+  std::int64_t exact_scores = 0;                // counted up
+  double seconds_exact = 0;                     // counted up
   char* scratch = nullptr;                      // assign_scratch_bytes, 64-byte aligned
   // Where rows, once packed, stay for the next iteration: (rows up to a multiple of kTileRows, d)
   // floats, 64-byte aligned, or null.
@@ -168,6 +170,35 @@ struct AssignArgs {
   bool bytes_ready = false;
   Rows byte_source;                      // rows, in units of the norms
   const std::uint8_t* wanted = nullptr;  // (rows) which of them assign; null: all
+};
+
+/// Lower bounds of a point are padded to a multiple of this.
+inline constexpr std::int64_t kBoundsPad = 8;
+/// Parts of a unit that an upper bound is kept in, and one that says nothing.
+inline constexpr std::int32_t kUpperParts = 256;
+inline constexpr std::int32_t kUpperUnknown = 1 << 29;
+
+/// Bounds carried from one iteration to the next; PointBounds has their units and their rules. The
+/// centroids of `panels` are in another order than their ids: `slots`, groups of near ones
+/// together, packed a vector of them at a time; its `rows` stay in the order of the ids.
+struct BoundedAssignArgs {
+  AssignArgs assign;
+  Panels panels;
+  const std::int32_t* id_of = nullptr;    // (slots) centroid
+  const std::int32_t* slot_of = nullptr;  // (k)
+  std::int64_t groups = 0, group_width = 0;
+  std::int64_t stride = 0;         // from one point's lower bounds to the next's
+  std::uint16_t* lower = nullptr;  // (rows, stride), of the first row that the call is for
+  std::int32_t* upper = nullptr;   // (rows) as well
+  const std::uint16_t* group_drift_floor = nullptr;  // (stride)
+  const std::uint16_t* group_drift_ceil = nullptr;   // (stride)
+  const std::int32_t* own_drift_floor = nullptr;     // (k)
+  const std::int32_t* own_drift_ceil = nullptr;      // (k)
+  float units = 1;            // of `lower`, in one of the screen's; a power of two
+  bool fresh = false;         // no bounds yet: every group is evaluated
+  std::int64_t opened = 0;    // rows that were read, counted up
+  std::int64_t pairs = 0;     // of a row and a group that were evaluated, counted up
+  std::int64_t screened = 0;  // scores, counted up
 };
 
 struct PrepareArgs {
@@ -249,6 +280,9 @@ struct Kernels {
   /// Labels of rows [first, first + count) of the chunk.
   void (*assign)(AssignArgs&, std::int64_t first, std::int64_t count);
   std::int64_t (*assign_scratch_bytes)(std::int64_t d, std::int64_t k);
+  /// The same labels, from what carried bounds leave to be evaluated.
+  void (*assign_bounded)(BoundedAssignArgs&, std::int64_t first, std::int64_t count);
+  std::int64_t (*bounded_scratch_bytes)(std::int64_t d, std::int64_t k, std::int64_t groups);
   /// Packs centroids [first, first + count) of `rows` into panels (count padded with zeros).
   void (*pack_panel)(const float* rows, std::int64_t d, std::int64_t first, std::int64_t count,
                      float* panel);
@@ -292,6 +326,7 @@ const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t 
 
 // A part of the table per translation unit; find_kernels joins them.
 void fill_assign_kernels(std::string_view name, Kernels& table);
+void fill_bounded_kernels(std::string_view name, Kernels& table);
 void fill_row_kernels(std::string_view name, Kernels& table);
 void fill_seed_kernels(std::string_view name, Kernels& table);
 /// Leaves table.bytes empty where this build or machine lacks it.
