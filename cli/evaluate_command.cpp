@@ -37,9 +37,14 @@ struct Sizes {
   double median = 0;
 };
 
-Sizes sizes_of(const std::vector<std::int32_t>& labels, std::int64_t n_clusters) {
+std::vector<std::int64_t> counts_of(const std::vector<std::int32_t>& labels,
+                                    std::int64_t n_clusters) {
   std::vector<std::int64_t> counts(static_cast<std::size_t>(n_clusters));
   for (const std::int32_t label : labels) ++counts[static_cast<std::size_t>(label)];
+  return counts;
+}
+
+Sizes sizes_of(std::vector<std::int64_t> counts) {
   std::sort(counts.begin(), counts.end());
   const std::size_t k = counts.size();
   return {counts.front(), counts.back(), std::count(counts.begin(), counts.end(), 0),
@@ -110,7 +115,8 @@ int run_evaluate(const EvaluateArguments& arguments) {
   execution.threads = arguments.threads;
   const Prediction prediction =
       predict(points.view, model.centroids.view(), model.metric, false, {}, execution);
-  const Sizes sizes = sizes_of(prediction.labels, model.centroids.rows());
+  const std::vector<std::int64_t> counts = counts_of(prediction.labels, model.centroids.rows());
+  const Sizes sizes = sizes_of(counts);
   Json figures{
       {"n_samples", points.view.rows},
       {"n_features", points.view.cols},
@@ -118,7 +124,8 @@ int run_evaluate(const EvaluateArguments& arguments) {
       {"metric", std::string(name_of(model.metric))},
       {"inertia", prediction.inertia[0]},
       {"sizes",
-       {{"min", sizes.min}, {"median", sizes.median}, {"max", sizes.max}, {"empty", sizes.empty}}}};
+       {{"min", sizes.min}, {"median", sizes.median}, {"max", sizes.max}, {"empty", sizes.empty}}},
+      {"counts", counts}};
   if (!truth.empty()) {
     const Agreement figure = agreement(prediction.labels, truth);
     figures["purity"] = figure.purity;

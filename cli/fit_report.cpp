@@ -52,7 +52,6 @@ Json fit_report(const KMeansResult& result, const FitContext& context) {
   report["n_iter"] = per_item(batch, [&](std::size_t b) -> Json { return result.n_iter[b]; });
   report["converged"] =
       per_item(batch, [&](std::size_t b) -> Json { return result.converged[b] != 0; });
-  report["interrupted"] = result.interrupted;
   report["n_nonempty"] =
       per_item(batch, [&](std::size_t b) -> Json { return result.n_nonempty[b]; });
   report["seconds"] = {{"read", context.seconds_read},

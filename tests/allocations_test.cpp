@@ -31,9 +31,10 @@ void* allocate(std::size_t size, std::size_t alignment) {
       return nullptr;
     }
   }
-  void* memory = alignment <= alignof(std::max_align_t)
-                     ? std::malloc(size ? size : 1)
-                     : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  void* memory =
+      alignment <= alignof(std::max_align_t)
+          ? std::malloc(size ? size : 1)
+          : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
   if (memory) ++live;
   return memory;
 }

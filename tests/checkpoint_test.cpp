@@ -86,6 +86,7 @@ TEST(Checkpoint, EveryOneResumesToTheSameBits) {
         Execution execution;
         execution.threads = 1 + i % 3;
         execution.chunk_rows = i % 2 ? 1024 : 0;
+        execution.skipping = i % 4 < 2 ? Skipping::on : Skipping::off;
         EXPECT_EQ(all_bits(resume(points, options, from, execution)), want)
             << name_of(dtype) << " " << name_of(metric) << " after " << from.items[0].history.size()
             << " iterations";
@@ -224,6 +225,8 @@ TEST(Checkpoint, OfAnotherFitIsRefused) {
   const ErrorCode usage = ErrorCode::invalid_argument, data = ErrorCode::invalid_data;
   expect_refused(usage, "seed is 11 there, and 12 here", [](auto& o) { o.seed = 12; });
   expect_refused(usage, "tol is 0 there, and 0.001 here", [](auto& o) { o.tol = 1e-3; });
+  expect_refused(usage, "absolute_tol is false there, and true here",
+                 [](auto& o) { o.absolute_tol = true; });
   expect_refused(usage, "max_iter is 40 there", [](auto& o) { o.max_iter = 41; });
   expect_refused(usage, "metric is euclidean there, and cosine here",
                  [](auto& o) { o.metric = Metric::cosine; });

@@ -49,13 +49,13 @@ MODEL = {"counts": ("I64", "q", [2]), "centroids": ("F32", "f", [2, 3])}
 MODEL_METADATA = {"warpmeans_format": "1", "metric": "euclidean"}
 CHECKPOINT = {
     "items": ("I64", "q", [1, 5]),
-    "history": ("F64", "d", [5, 7]),
+    "history": ("F64", "d", [5, 8]),
     "centroids": ("F32", "f", [1, 2, 3]),
 }
 CHECKPOINT_METADATA = {
     "warpmeans_checkpoint": "1",
-    "history_fields": "inertia,shift,labels_changed,labels_doubtful,seconds_assign,"
-    "seconds_update,seconds",
+    "history_fields": "inertia,shift,labels_changed,labels_doubtful,scores_skipped,"
+    "seconds_assign,seconds_update,seconds",
     "options.seed": "0",
     "data.n_samples": "4",
 }

@@ -98,8 +98,8 @@ TEST(CheckpointFile, RefusesWhatItCannotMean) {
                  "\"shape\":[2,6]  ");
   expect_refused("items are int64 (5, 2); expected int64, 5 columns", "\"shape\":[2,5]",
                  "\"shape\":[5,2]");
-  expect_refused("history are float64 (7, 3); expected float64, 7 columns", "\"shape\":[3,7]",
-                 "\"shape\":[7,3]");
+  expect_refused("history are float64 (8, 3); expected float64, 8 columns", "\"shape\":[3,8]",
+                 "\"shape\":[8,3]");
   const auto number = [](auto value) { return test::bytes_of(value); };
   expect_refused("-2 attempts", number(std::int64_t{7}), number(std::int64_t{-2}));
   expect_refused("4294967296 attempts", number(std::int64_t{7}), number(std::int64_t{1} << 32));
