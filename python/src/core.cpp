@@ -71,7 +71,7 @@ nb::object per_item(std::vector<T>&& values, bool batched) {
 
 /// The bytes of the rows, for a view of them as NumPy's records (HISTORY_DTYPE in _functional.py).
 nb::object bytes_of(std::vector<IterationStats>&& rows) {
-  static_assert(sizeof(IterationStats) == 7 * 8);
+  static_assert(sizeof(IterationStats) == 8 * 8);
   auto* heap = new std::vector<IterationStats>(std::move(rows));
   nb::capsule owner(heap,
                     [](void* p) noexcept { delete static_cast<std::vector<IterationStats>*>(p); });

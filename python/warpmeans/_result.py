@@ -14,6 +14,7 @@ HISTORY_DTYPE = np.dtype(
         ("shift", np.float64),
         ("labels_changed", np.int64),
         ("labels_doubtful", np.int64),
+        ("scores_skipped", np.int64),
         ("seconds_assign", np.float64),
         ("seconds_update", np.float64),
         ("seconds", np.float64),
@@ -59,8 +60,9 @@ class KMeansResult(_Fields):
         or of a centroid beyond float16's reach with ``precision="native"``. Other fits raise.
     history : structured array of `n_iter` rows, or a list with one array for each item
         A row an iteration, with the fields ``inertia``, ``shift``, ``labels_changed``,
-        ``labels_doubtful``, ``seconds_assign``, ``seconds_update`` and ``seconds``. The inertia is
-        that of the iteration's labels with the centroids they were assigned to.
+        ``labels_doubtful``, ``scores_skipped``, ``seconds_assign``, ``seconds_update`` and
+        ``seconds``. The inertia is that of the iteration's labels with the centroids they were
+        assigned to.
     metric : str
     interrupted : bool
         The callback, or an exception, ended the fit early.
