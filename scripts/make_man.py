@@ -1,6 +1,7 @@
-"""Makes the manual page warpmeans(1) from what the program says of itself: make_man.py PROGRAM OUT.
+"""Makes the manual page warpmeans(1): make_man.py PROGRAM OUT.
 
-Every option is described once, where it is declared (cli/*_command.cpp); --help and this page show it.
+Every option is described once, where it is declared (cli/*_command.cpp); --help and this page show
+it.
 """
 import re
 import subprocess
@@ -20,7 +21,7 @@ def parse(lines):
     """The description, the usage, {heading: [(name, text)]}, and the lines that follow."""
     usage = next(i for i, line in enumerate(lines) if line.startswith("Usage: "))
     tables, entries, rest = {}, None, []
-    for line, below in zip(lines[usage + 1 :], [*lines[usage + 2 :], ""]):
+    for line, below in zip(lines[usage + 1 :], [*lines[usage + 2 :], ""], strict=True):
         if rest or (line and not line.startswith(" ") and not HEADING.match(line)):
             rest.append(line)
         elif HEADING.match(line):
@@ -62,7 +63,8 @@ def page(program):
     yield from table(tables["Options"])
     for command, _ in tables["Subcommands"]:
         about, usage, parts, notes = parse(help_of(program, command))
-        yield from (f".SH WARPMEANS {command.upper()}", ".B " + roff(usage), ".PP", roff(about + "."))
+        yield f".SH WARPMEANS {command.upper()}"
+        yield from (".B " + roff(usage), ".PP", roff(about + "."))
         for entries in parts.values():
             yield from table(entries)
         yield from verbatim(notes)
