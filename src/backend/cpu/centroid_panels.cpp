@@ -6,7 +6,6 @@
 #include <limits>
 
 #include "backend/cpu/outward.h"
-#include "core/sum_of.h"
 
 namespace warpmeans::cpu {
 namespace {
@@ -15,16 +14,6 @@ double element(const ExactCentroids& c, std::int64_t j, std::int64_t f) {
   const std::int64_t i = j * c.d + f;
   return c.dtype == DType::float64 ? static_cast<const double*>(c.data)[i]
                                    : static_cast<double>(static_cast<const float*>(c.data)[i]);
-}
-
-/// Calls body(row of centroid j) with its element type.
-template <class Body>
-void with_row(const ExactCentroids& c, std::int64_t j, Body&& body) {
-  if (c.dtype == DType::float64) {
-    body(static_cast<const double*>(c.data) + j * c.d);
-  } else {
-    body(static_cast<const float*>(c.data) + j * c.d);
-  }
 }
 
 /// |v| without overflow or underflow, given its largest coordinate.
@@ -58,13 +47,14 @@ double scale_for(double largest) {
   return std::ldexp(1.0, std::clamp(-std::ilogb(largest) - 1, -1000, 1000));
 }
 
-void CentroidPanels::center(const Team& team, const PointRange& range) {
+void CentroidPanels::center(const Kernels& kernels, const Team& team, const PointRange& range) {
   const std::int64_t k = exact_.k, d = exact_.d;
   const auto uk = static_cast<std::size_t>(k), ud = static_cast<std::size_t>(d);
   sq_norms_.resize(uk);
   largest_.resize(uk);
   hopeless_.assign(uk, 0);
-  centre_.assign(range.mean, range.mean + d);
+  centre_.assign(static_cast<std::size_t>(round_up(d, kFeaturePad)), 0.0);
+  std::copy_n(range.mean, d, centre_.begin());
   const bool euclidean = exact_.metric == Metric::euclidean;
   if (!euclidean) {
     inv_norms_.assign(uk, 1.0);
@@ -87,22 +77,14 @@ void CentroidPanels::center(const Team& team, const PointRange& range) {
                                             static_cast<double>(k);
       }
     }
-    centre_ = sum;
+    std::copy(sum.begin(), sum.end(), centre_.begin());
   }
   team.for_ranges(k, 64, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
       const double factor = euclidean ? 1.0 : inv_norms_[static_cast<std::size_t>(j)];
-      double most = 0, sum = 0;
-      with_row(exact_, j, [&](const auto* c) {
-        sum = sum_of(d, [&](std::int64_t f) {
-          const double v =
-              static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)];
-          most = std::max(most, std::fabs(v));
-          return v * v;
-        });
-      });
-      largest_[static_cast<std::size_t>(j)] = most;
-      sq_norms_[static_cast<std::size_t>(j)] = sum;
+      const auto uj = static_cast<std::size_t>(j);
+      sq_norms_[uj] =
+          kernels.centre_centroid(exact_, j, factor, centre_.data(), 1, &largest_[uj], nullptr);
     }
   });
 }
@@ -134,7 +116,7 @@ void CentroidPanels::choose_scale(const PointRange& range) {
   exact_.scale = largest == 0 || (largest > 1e-140 && largest < 1e150) ? 1 : scale_;
 }
 
-void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
+void CentroidPanels::fill_bounds(const Kernels& kernels, const PointRange& range, std::int64_t j) {
   const auto uj = static_cast<std::size_t>(j);
   const std::int64_t d = exact_.d;
   const bool euclidean = exact_.metric == Metric::euclidean;
@@ -146,15 +128,9 @@ void CentroidPanels::fill_bounds(const PointRange& range, std::int64_t j) {
     return;
   }
   const double factor = euclidean ? 1.0 : inv_norms_[uj];
-  double sum = 0, offset = 0, mean_norm = 0;
-  with_row(exact_, j, [&](const auto* c) {
-    sum = sum_of(d, [&](std::int64_t f) {
-      const double v =
-          (static_cast<double>(c[f]) * factor - centre_[static_cast<std::size_t>(f)]) * scale_;
-      row[f] = static_cast<float>(v);
-      return v * v;
-    });
-  });
+  const double sum =
+      kernels.centre_centroid(exact_, j, factor, centre_.data(), scale_, nullptr, row);
+  double offset = 0, mean_norm = 0;
   if (!euclidean) {
     for (std::int64_t f = 0; f < d; ++f) {
       const double m = range.mean[f] * scale_;
@@ -185,7 +161,7 @@ void CentroidPanels::build(const Kernels& kernels, const Team& team,
   exact_ = centroids;
   const std::int64_t k = exact_.k, d = exact_.d, width = kernels.panel_width;
   const std::int64_t k_padded = round_up(k, width);
-  center(team, range);
+  center(kernels, team, range);
   choose_scale(range);
   if (panels_.k != k || panels_.d != d || packed_.size() == 0) {
     packed_.resize(k_padded * d);
@@ -201,7 +177,7 @@ void CentroidPanels::build(const Kernels& kernels, const Team& team,
   }
   team.for_each(k_padded / width, [&](std::int64_t panel, int) {
     const std::int64_t first = panel * width, count = std::min(width, k - first);
-    for (std::int64_t j = first; j < first + count; ++j) fill_bounds(range, j);
+    for (std::int64_t j = first; j < first + count; ++j) fill_bounds(kernels, range, j);
     kernels.pack_panel(rows_.data(), d, first, count, packed_.data() + panel * width * d);
   });
   // The points' norms are in units of norm_scale, which may be larger than the scale chosen here.

@@ -58,14 +58,14 @@ class CentroidPanels {
   }
 
  private:
-  void center(const Team& team, const PointRange& range);
+  void center(const Kernels& kernels, const Team& team, const PointRange& range);
   void choose_scale(const PointRange& range);
-  void fill_bounds(const PointRange& range, std::int64_t j);
+  void fill_bounds(const Kernels& kernels, const PointRange& range, std::int64_t j);
 
   Panels panels_;
   ExactCentroids exact_;
   double scale_ = 1;
-  std::vector<double> centre_;          // (d): mean of the points, or of the centroids
+  std::vector<double> centre_;          // (d, padded): mean of the points, or of the centroids
   std::vector<double> inv_norms_;       // (k) cosine
   std::vector<double> sq_norms_;        // (k) |c_j - centre|^2
   std::vector<double> largest_;         // (k) largest |c_j - centre|_f

@@ -35,7 +35,7 @@ void FixedPoint::choose(const Plan& plan, std::span<const double> magnitudes,
   unit_.assign(
       static_cast<std::size_t>(round_up(static_cast<std::int64_t>(magnitudes.size()), kFeaturePad)),
       1.0);
-  worth_.resize(magnitudes.size());
+  worth_.assign(unit_.size(), 1.0);
   for (std::size_t f = 0; f < magnitudes.size(); ++f) {
     unit_[f] = unit_for(magnitudes[f] * largest_weight, bits);
     worth_[f] = 1 / unit_[f];
@@ -71,6 +71,15 @@ bool ClusterSums::is_empty(std::int64_t j) const {
   const auto uj = static_cast<std::size_t>(j);
   if (!weighted_) return counts_[uj] == 0;
   return weight_sums_[2 * uj] == 0 && weight_sums_[2 * uj + 1] == 0;
+}
+
+std::vector<std::int64_t> ClusterSums::sums_of_all() const {
+  std::vector<std::int64_t> all(static_cast<std::size_t>(row_words_), 0);
+  for (std::int64_t j = 0; j < k_; ++j) {
+    const std::int64_t* of_cluster = row(j);
+    for (std::size_t w = 0; w < all.size(); ++w) all[w] += of_cluster[w];
+  }
+  return all;
 }
 
 void ClusterSums::sort_entries(const Team& team,

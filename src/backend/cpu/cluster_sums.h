@@ -18,6 +18,7 @@ class FixedPoint {
   SumUnits units() const { return {unit_.data(), limbs_, limb_unit_}; }
   /// What one unit of feature f is worth: a power of two, so multiplying by it rounds nothing.
   double worth(std::int64_t f) const { return worth_[static_cast<std::size_t>(f)]; }
+  const double* worths() const { return worth_.data(); }
   double limb_unit() const { return limb_unit_; }
   int limbs() const { return limbs_; }
   /// A weight as two integers in units that join_weight undoes.
@@ -26,7 +27,7 @@ class FixedPoint {
 
  private:
   std::vector<double> unit_;   // (d, padded) units of a value
-  std::vector<double> worth_;  // (d) 1 / unit
+  std::vector<double> worth_;  // (d, padded) 1 / unit
   int limbs_ = 1;
   double limb_unit_ = 1;
   double weight_unit_ = 1;
@@ -45,6 +46,8 @@ class ClusterSums {
   std::int64_t points_of(std::int64_t j) const { return counts_[static_cast<std::size_t>(j)]; }
   const std::int64_t* row(std::int64_t j) const { return sums_.data() + j * row_words_; }
   std::int64_t row_words() const { return row_words_; }
+  /// (row_words) of all clusters together.
+  std::vector<std::int64_t> sums_of_all() const;
   std::span<std::int64_t> all_sums() { return sums_; }
   std::span<std::int64_t> all_counts() { return counts_; }
   double weight_of(std::int64_t j, const FixedPoint& fixed) const;

@@ -9,7 +9,6 @@
 #include "convergence.h"
 #include "core/data_errors.h"
 #include "core/element.h"
-#include "core/sum_of.h"
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
@@ -27,37 +26,33 @@ double ordered_sum(const std::vector<double>& values) {
 
 }  // namespace
 
-/// body(first element of centroid j), of its type.
-template <class Body>
-auto CpuRun::with_centroid(std::int64_t j, Body&& body) const {
-  if (plan_.problem.centroid_dtype() == DType::float64) {
-    return body(reinterpret_cast<const double*>(centroids_.data()) + j * d_);
-  }
-  return body(reinterpret_cast<const float*>(centroids_.data()) + j * d_);
+const std::byte* CpuRun::centroid(std::int64_t j) const {
+  return centroids_.data() +
+         static_cast<std::size_t>(j * d_) * size_of(plan_.problem.centroid_dtype());
+}
+std::byte* CpuRun::centroid(std::int64_t j) {
+  return const_cast<std::byte*>(std::as_const(*this).centroid(j));
 }
 
-/// Rounds values (d) into centroid j; returns its squared shift.
+CentroidSums CpuRun::sums_about(const std::int64_t* sums, double weight) const {
+  return {
+      sums, weight, d_, fixed_.worths(), sum_centre_.data(), fixed_.limbs(), fixed_.limb_unit()};
+}
+
+/// Rounds values (d, padded) into centroid j; returns its squared shift.
 double CpuRun::write_centroid(std::int64_t j, const double* values) {
-  const auto write = [&](auto* row) {
-    using C = std::remove_pointer_t<decltype(row)>;
-    return sum_of(d_, [&](std::int64_t f) {
-      const C rounded = static_cast<C>(values[f]);
-      const double moved = static_cast<double>(rounded) - static_cast<double>(row[f]);
-      row[f] = rounded;
-      return moved * moved;
-    });
-  };
-  if (plan_.problem.centroid_dtype() == DType::float64) {
-    return write(reinterpret_cast<double*>(centroids_.data()) + j * d_);
-  }
-  return write(reinterpret_cast<float*>(centroids_.data()) + j * d_);
+  return kernels_.round_centroid(values, d_, plan_.problem.centroid_dtype(), centroid(j));
 }
 
 /// The mean of a cluster from its integer sums, rounded once into centroid j.
 double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weight) {
-  std::vector<double> values(static_cast<std::size_t>(d_));
   const std::int64_t padded = round_up(d_, kFeaturePad);
+  std::vector<double> values(static_cast<std::size_t>(padded));
   const bool two_limbs = fixed_.limbs() == 2;
+  if (metric_ != Metric::cosine && !two_limbs) {
+    kernels_.mean_of_sums(sums_about(sums, weight), values.data());
+    return write_centroid(j, values.data());
+  }
   for (std::int64_t f = 0; f < d_; ++f) {
     // sum = high + low exactly; quotient and remainder bring the mean to within a rounding or two.
     const auto high = static_cast<double>(sums[f]);
@@ -67,8 +62,6 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
     double& value = values[static_cast<std::size_t>(f)];
     if (metric_ == Metric::cosine) {
       value = (high + low) * worth;
-    } else if (!two_limbs) {
-      value = mean + (high / weight) * worth;
     } else {
       const double quotient = high / weight;
       const double rest = (std::fma(-quotient, weight, high) + low) / weight;
@@ -91,82 +84,53 @@ double CpuRun::write_mean(std::int64_t j, const std::int64_t* sums, double weigh
   return write_centroid(j, values.data());
 }
 
-/// A feature's sum over a cluster, in the caller's units.
-double CpuRun::sum_value(std::int64_t j, std::int64_t f) const {
-  const std::int64_t* sums = sums_.row(j);
-  double sum = static_cast<double>(sums[f]);
-  if (fixed_.limbs() == 2) {
-    sum += static_cast<double>(sums[round_up(d_, kFeaturePad) + f]) * fixed_.limb_unit();
-  }
-  return sum * fixed_.worth(f);
-}
-
-/// Relative to the size of its terms, what a float64 sum loses.
-constexpr double kSumError = 0x1p-46;
-
-/// What cluster j adds to the inertia beyond the scatter, and the size of the terms of that.
-template <class C>
-std::array<double, 2> CpuRun::cluster_inertia(std::int64_t j, const C* centroid) const {
-  const bool coarse = fixed_.limbs() == 1;
-  const double weight = sums_.weight_of(j, fixed_);
-  const double factor = metric_ == Metric::cosine ? panels_.exact().inv_norm[j] : 1.0;
-  const auto total_and_size = [&](std::int64_t f) -> std::array<double, 2> {
-    const double sum = sum_value(j, f), c = static_cast<double>(centroid[f]) * factor;
-    const double m = sum_centre_[static_cast<std::size_t>(f)];
-    const double lost = coarse ? weight * (fixed_.worth(f) / kSumError) : 0;
-    if (metric_ == Metric::euclidean) {
-      const double apart = c - m, size = std::fabs(apart);
-      return {apart * (weight * apart - 2 * sum),
-              size * (weight * size + 2 * std::fabs(sum) + lost)};
-    }
-    return {-c * (sum + weight * m),
-            std::fabs(c) * (std::fabs(sum) + weight * std::fabs(m) + lost)};
-  };
-  std::array<double, 2> sums = sums_of<2>(d_, total_and_size);
-  if (metric_ == Metric::cosine) {
-    for (double& sum : sums) sum += weight;
-  }
-  return sums;
-}
-
 /// Sum of w |y - c|^2 = sum of w |y - m|^2 + sum over clusters of W |c - m|^2 - 2 (c - m).S, with m
 /// what the sums are about and S a cluster's sum; the other metrics likewise. Of the error, what S
 /// adds: each of its W values was rounded to an integer by half of a unit's worth at most.
 double CpuRun::inertia_from_sums(double& error) const {
-  std::vector<std::array<double, 2>> parts(static_cast<std::size_t>(k_));
+  std::vector<InertiaPart> parts(static_cast<std::size_t>(k_));
   const auto team = team_for(k_ * d_ * 4);
   team.for_ranges(k_, 16, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t j = begin; j < end; ++j) {
       if (sums_.points_of(j) == 0) continue;
-      parts[static_cast<std::size_t>(j)] =
-          with_centroid(j, [&](const auto* centroid) { return cluster_inertia(j, centroid); });
+      const double weight = sums_.weight_of(j, fixed_);
+      const bool cosine = metric_ == Metric::cosine;
+      InertiaPart& part = parts[static_cast<std::size_t>(j)];
+      part = kernels_.inertia_part(sums_about(sums_.row(j), weight), plan_.problem.centroid_dtype(),
+                                   centroid(j), metric_, cosine ? panels_.exact().inv_norm[j] : 1);
+      if (cosine) part = {part.total + weight, part.size + weight};
     }
   });
   double inertia = 0, magnitude = 0;
-  for (const auto& [part, size] : parts) {
-    inertia += part;
-    magnitude += size;
+  for (const InertiaPart& part : parts) {
+    inertia += part.total;
+    magnitude += part.size;
   }
   if (metric_ == Metric::euclidean) {
     // The scatter is known about the mean; the sums of all clusters take it to m.
     double scatter = ordered_sum(scatter_blocks_) / (norm_scale_ * norm_scale_);
     double weight = 0;
-    std::vector<double> all(static_cast<std::size_t>(d_));
-    for (std::int64_t j = 0; j < k_; ++j) {
-      weight += sums_.weight_of(j, fixed_);
-      for (std::int64_t f = 0; f < d_; ++f) all[static_cast<std::size_t>(f)] += sum_value(j, f);
-    }
+    for (std::int64_t j = 0; j < k_; ++j) weight += sums_.weight_of(j, fixed_);
+    const std::vector<std::int64_t> all = sums_.sums_of_all();
+    const std::int64_t padded = round_up(d_, kFeaturePad);
     for (std::int64_t f = 0; f < d_; ++f) {
       const auto uf = static_cast<std::size_t>(f);
-      const double apart = mean_[uf] - sum_centre_[uf], sum = all[uf];
-      const double lost = fixed_.limbs() == 1 ? weight * (fixed_.worth(f) / kSumError) : 0;
+      double sum = static_cast<double>(all[uf]);
+      double lost = 0;
+      if (fixed_.limbs() == 2) {
+        sum += static_cast<double>(all[static_cast<std::size_t>(padded + f)]) * fixed_.limb_unit();
+      } else {
+        lost = weight * (fixed_.worth(f) / kInertiaError);
+      }
+      sum *= fixed_.worth(f);
+      const double apart = mean_[uf] - sum_centre_[uf];
       scatter += apart * (2 * sum - weight * apart);
       magnitude += std::fabs(apart) * (2 * std::fabs(sum) + weight * std::fabs(apart) + lost);
     }
     inertia += scatter;
     magnitude += scatter;
   }
-  error = kSumError * magnitude;
+  error = kInertiaError * magnitude;
   return inertia;
 }
 
@@ -309,7 +273,7 @@ void CpuRun::apply_relocations(const ChunkSource& source, const std::vector<Relo
   for (const Relocation& move : moves) {
     const std::int64_t row[] = {move.row};
     const std::vector<std::byte> data = source.gather(row);
-    std::vector<double> values(static_cast<std::size_t>(d_));
+    std::vector<double> values(mean_.size());
     const double length =
         metric_ == Metric::cosine ? lengths_[static_cast<std::size_t>(move.row)] : 1.0;
     for (std::int64_t f = 0; f < d_; ++f) {
@@ -351,18 +315,11 @@ double CpuRun::mean_variance() {
   const std::int64_t padded = round_up(d_, kFeaturePad);
   const auto n = static_cast<double>(n_);
   double spread = ordered_sum(plain_blocks_) / (norm_scale_ * norm_scale_) / n;
+  const FixedPoint& fixed = weights_ ? plain_fixed_ : fixed_;
+  const std::vector<std::int64_t> sums = weights_ ? plain_sums_ : sums_.sums_of_all();
   for (std::int64_t f = 0; f < d_; ++f) {
-    std::int64_t high = 0, low = 0;
-    const FixedPoint& fixed = weights_ ? plain_fixed_ : fixed_;
-    if (weights_) {
-      high = plain_sums_[static_cast<std::size_t>(f)];
-      low = plain_sums_[static_cast<std::size_t>(padded + f)];
-    } else {
-      for (std::int64_t j = 0; j < k_; ++j) {
-        high += sums_.row(j)[f];
-        if (fixed.limbs() == 2) low += sums_.row(j)[padded + f];
-      }
-    }
+    const std::int64_t high = sums[static_cast<std::size_t>(f)];
+    const std::int64_t low = fixed.limbs() == 2 ? sums[static_cast<std::size_t>(padded + f)] : 0;
     const double sum = static_cast<double>(high) + static_cast<double>(low) * fixed.limb_unit();
     const auto uf = static_cast<std::size_t>(f);
     const double offset = sum * fixed.worth(f) / n + (sum_centre_[uf] - mean_[uf]);

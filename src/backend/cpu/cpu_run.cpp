@@ -275,7 +275,7 @@ void CpuRun::finish_prepare() {
 }
 
 void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
-  std::vector<double> row(static_cast<std::size_t>(d_));
+  std::vector<double> row(mean_.size());
   for (std::int64_t j = 0; j < k_; ++j) {
     elements_of(centroids.dtype, centroids.at(0, j), d_, row.data());
     const double norm = normalize ? careful_norm(centroids, j) : 1.0;

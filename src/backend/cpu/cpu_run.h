@@ -1,7 +1,6 @@
 // One fit on the CPU: an item's buffers, and the seam's operations on them.
 #pragma once
 
-#include <array>
 #include <chrono>
 #include <optional>
 
@@ -109,11 +108,9 @@ class CpuRun : public Run {
   void update_centroids(const ChunkSource& source);
   double write_mean(std::int64_t j, const std::int64_t* sums, double weight);
   double write_centroid(std::int64_t j, const double* values);
-  double sum_value(std::int64_t j, std::int64_t f) const;
-  template <class Body>
-  auto with_centroid(std::int64_t j, Body&& body) const;
-  template <class C>
-  std::array<double, 2> cluster_inertia(std::int64_t j, const C* centroid) const;
+  std::byte* centroid(std::int64_t j);
+  const std::byte* centroid(std::int64_t j) const;
+  CentroidSums sums_about(const std::int64_t* sums, double weight) const;
   double to_distance(double score) const;
 
   const Plan plan_;

@@ -51,6 +51,7 @@ Tables make_tables() {
     fill_assign_kernels(named.instructions, tables[i]);
     fill_bounded_kernels(named.instructions, tables[i]);
     fill_row_kernels(named.instructions, tables[i]);
+    fill_centroid_kernels(named.instructions, tables[i]);
     fill_seed_kernels(named.instructions, tables[i]);
   }
   return tables;

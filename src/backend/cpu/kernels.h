@@ -225,6 +225,25 @@ struct AccumulateArgs {
   std::int64_t* sums = nullptr;  // (limbs, d_padded) added to
 };
 
+/// A cluster's integer sums, and what they are in.
+struct CentroidSums {
+  const std::int64_t* sums = nullptr;  // (limbs, d_padded)
+  double weight = 0;                   // of the cluster
+  std::int64_t d = 0;
+  const double* worth = nullptr;   // (d, padded) of a unit: powers of two
+  const double* centre = nullptr;  // (d, padded) what the sums are about
+  int limbs = 1;
+  double limb_unit = 1;
+};
+
+/// What a float64 sum loses, relative to the size of its terms.
+inline constexpr double kInertiaError = 0x1p-46;
+
+/// What a cluster adds to the inertia, and the size of the terms of that.
+struct InertiaPart {
+  double total = 0, size = 0;
+};
+
 /// Trials of a k-means++ step, at most; 2 + ln k stays below it for any k that fits memory.
 inline constexpr std::int64_t kMostTrials = kMostSeedTrials;
 /// A sketch is a point's coordinates along this many axes and the length of what is left.
@@ -302,6 +321,18 @@ struct Kernels {
   void (*exact_scores)(const Rows&, std::int64_t row, const ExactCentroids&,
                        const std::int32_t* ids, std::int64_t n, double* out);
   void (*accumulate)(const AccumulateArgs&);
+  /// centre + sum / weight * worth, of one limb, into out (d, padded).
+  void (*mean_of_sums)(const CentroidSums&, double* out);
+  /// Rounds values (d, padded) into a centroid (d); returns its squared shift.
+  double (*round_centroid)(const double* values, std::int64_t d, DType, void* centroid);
+  /// Beyond the scatter about the centre; without the constant of the cosine. `factor`: what makes
+  /// the centroid a unit row, or 1.
+  InertiaPart (*inertia_part)(const CentroidSums&, DType, const void* centroid, Metric,
+                              double factor);
+  /// |y|^2 of y = (c_j * factor - centre) * scale, with centre (d, padded); the largest |y_f|, and
+  /// y as float32 (d, padded with zeros), where they are asked for.
+  double (*centre_centroid)(const ExactCentroids&, std::int64_t j, double factor,
+                            const double* centre, double scale, double* largest, float* out);
   /// The pairs of a block whose trial may be nearer than the seed, by rows; returns how many. One
   /// more than there are is written to.
   std::int64_t (*seed_filter)(const SeedFilterArgs&, SeedPair* pairs);
@@ -328,6 +359,7 @@ const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t 
 void fill_assign_kernels(std::string_view name, Kernels& table);
 void fill_bounded_kernels(std::string_view name, Kernels& table);
 void fill_row_kernels(std::string_view name, Kernels& table);
+void fill_centroid_kernels(std::string_view name, Kernels& table);
 void fill_seed_kernels(std::string_view name, Kernels& table);
 /// Leaves table.bytes empty where this build or machine lacks it.
 void fill_byte_kernel(std::string_view name, Kernels& table);
