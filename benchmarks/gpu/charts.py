@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Draws docs/gpu-batches.svg, an iteration of batches from 16K to 131K points an item, of what
-`compare.py --package --only chart` wrote: charts.py [results/gpu/package.json]. Needs matplotlib."""
+`compare.py --package --only chart` wrote: charts.py [results/gpu/package.json ...]. Needs
+matplotlib."""
 
-import json
 import sys
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import matplotlib
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
+from table import load  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 LINES = {
@@ -33,8 +34,7 @@ def panel(axes, rows, batch, k):
 
 
 def main():
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "benchmarks/results/gpu/package.json"
-    run = json.loads(path.read_text())
+    run = load(sys.argv[1:] or [ROOT / "benchmarks/results/gpu/package.json"])
     rows = [r for r in run["rows"] if r["kind"] == "chart" and r["batch"] > 1]
     batches, sizes = sorted({r["batch"] for r in rows}), sorted({r["k"] for r in rows})
     plt.rcParams.update({"svg.hashsalt": "warpmeans", "font.size": 9})

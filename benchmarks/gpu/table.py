@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Makes the tables of docs/gpu.md, or with --package's results those of docs/python-gpu.md, from what
-compare.py wrote: table.py [results/gpu/compare.json]"""
+compare.py wrote: table.py [results/gpu/compare.json ...]"""
 
 import json
 import sys
@@ -47,16 +47,16 @@ def steps(run):
 
 
 def package(run):
-    yield "| B,N,D,K | flash-kmeans | FlashLib | ours | × flash-kmeans | × FlashLib | wrong |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| B,N,D,K | flash-kmeans | FlashLib | fastkmeans | fast-pytorch | ours | × flash-kmeans | × FlashLib | wrong |"
+    yield "|---|---|---|---|---|---|---|---|---|"
     for row in run["rows"]:
         if row["kind"] != "chart":
             continue
-        ours, seed, lib = (median(row.get(name, {}), "fit20", 20) for name in
-                           ("ours", "seed", "flashlib"))
+        names = ("ours", "seed", "flashlib", "fastkmeans", "fast-pytorch-kmeans")
+        ours, seed, lib, *others = (median(row.get(name, {}), "fit20", 20) for name in names)
         yield "| " + " | ".join([
-            f"{row['batch']},{row['n']},{row['d']},{row['k']}",
-            text(seed), text(lib), text(ours),
+            f"{row['batch']},{row['n']},{row['d']},{row['k']}" + " †" * ("earlier" in row),
+            text(seed), text(lib), *map(text, others), text(ours),
             *(text(other / ours if other and ours else None) for other in (seed, lib)),
             str(row["ours"].get("fit_check", {}).get("wrong", "–")),
         ]) + " |"
@@ -89,16 +89,31 @@ def about(run):
     return f"{machine['card']}, driver {machine['driver']}, commit {run['commit']}"
 
 
+def load(paths):
+    """The last run, with rows that only those before it have. All of one kind of card."""
+    *before, run = (json.loads(Path(path).read_text()) for path in paths)
+    for other in reversed(before):
+        if about(other) != about(run):
+            sys.exit(f"not the same: {about(other)} and {about(run)}")
+        known = {row["id"] for row in run["rows"]}
+        for row in other["rows"]:
+            if row["id"] not in known:
+                row["earlier"] = True
+                run["rows"].append(row)
+    return run
+
+
 def main():
-    path = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "benchmarks/results/gpu/compare.json"
-    run = json.loads(path.read_text())
+    run = load(sys.argv[1:] or [ROOT / "benchmarks/results/gpu/compare.json"])
     versions = run["versions"]
     if any(row["kind"] in ("chart", "call") for row in run["rows"]):
-        peers = ", ".join(f"{name} {versions[name]}" for name in ("flash-kmeans", "flashlib")
+        peers = ", ".join(f"{name} {versions[name]}" for name in ("flash-kmeans", "flashlib", "fastkmeans",
+                                                               "fast-pytorch-kmeans")
                           if name in versions)
         head = (
             f"{about(run)}; float16, precision native, ms an iteration of whole fits of 20, do_bench "
             f"medians; {peers}."
+            + " † of the run before it." * any("earlier" in row for row in run["rows"])
         )
         between(ROOT / "docs/python-gpu.md", "gpu package table",
                 [head, "", *package(run), "", *calls(run)])

@@ -11,6 +11,7 @@
 #include <warpmeans/cuda.h>
 
 #include "arrays.h"
+#include "fit_graphs.h"
 #include "words.h"
 
 namespace warpmeans::python {
@@ -67,12 +68,36 @@ class DeviceFit {
         pointer_to<std::int64_t>(counts), pointer_to<double>(inertia),
         pointer_to<std::int32_t>(n_iter), pointer_to<std::uint8_t>(converged),
         pointer_to<std::uint8_t>(bad)};
+    const auto enqueue_on = [&](void* on) {
+      cuda::fit_async(points_, options_, outputs, pointer(workspace), workspace_bytes_, on);
+    };
     const nb::gil_scoped_release unlocked;
-    cuda::fit_async(points_, options_, outputs, pointer(workspace), workspace_bytes_,
-                    pointer(stream));
+    if (options_.init != Init::given) return enqueue_on(pointer(stream));  // draws take longer
+    enqueue_or_replay(key(outputs, workspace, stream), points_.device.index, pointer(stream),
+                      enqueue_on);
   }
 
  private:
+  /// All that decides what is enqueued.
+  std::string key(const cuda::FitOutputs& outputs, Address workspace, Address stream) const {
+    std::string bytes;
+    const auto append = [&](const auto&... values) {
+      (bytes.append(reinterpret_cast<const char*>(&values), sizeof values), ...);
+    };
+    const auto append_view = [&](const MatrixView& v) {
+      append(v.data, v.dtype, v.batch, v.rows, v.cols, v.row_stride, v.batch_stride,
+             v.device.index);
+    };
+    append_view(points_);
+    append_view(options_.init_centroids);
+    append_view(options_.weights);
+    append(options_.n_clusters, options_.metric, options_.max_iter, options_.tol,
+           options_.empty_clusters, options_.precision);
+    append(outputs.labels, outputs.centroids, outputs.counts, outputs.inertia, outputs.n_iter,
+           outputs.converged, outputs.bad, workspace, stream);
+    return bytes;
+  }
+
   MatrixView points_;
   KMeansOptions options_;
   std::size_t workspace_bytes_ = 0;

@@ -165,6 +165,26 @@ def test_a_captured_fit_is_replayed():
             assert equal(result, fresh) and torch.equal(result.order, fresh.order)
 
 
+def test_calls_that_come_again_are_replayed():
+    """In the same memory they become a graph; what is in the memory may change."""
+    x = torch.randn(2, 3000, 16, device="cuda")
+    start = x[:, :8].clone()
+    for turn in range(60):
+        if turn % 7 == 0:
+            x.normal_(generator=torch.Generator("cuda").manual_seed(turn))
+            start.copy_(x[:, :8])
+        options = {"max_iter": 1 + turn % 3, "metric": "cosine" if turn % 2 else "euclidean"}
+        result = fixed(x, 8, init=start, **options)
+        expected = fixed(x, 8, init=start, callback=lambda progress: None, **options)
+        assert equal(result, expected), turn
+        del result
+    many = [fixed(x, k, init=start[:, :k], max_iter=2) for k in range(1, 9) for _ in range(12)]
+    torch.cuda.synchronize()
+    for result in many:
+        k = result.centroids.shape[1]
+        assert torch.equal(result.labels, many[12 * (k - 1)].labels)
+
+
 def test_what_waits_cannot_be_captured(points):
     x = torch.from_numpy(points).cuda()
     fixed(x, 3, init=x[:3])

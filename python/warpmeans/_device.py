@@ -5,6 +5,7 @@ work on their stream like any other of theirs, in `torch.cuda.graph` too.
 """
 
 import sys
+from itertools import accumulate
 
 from warpmeans import _core
 from warpmeans._result import KMeansResult
@@ -58,6 +59,10 @@ class _TorchMemory(_Memory):
     def empty(self, shape, dtype):
         return self._torch.empty(shape, dtype=getattr(self._torch, dtype), device=self._device)
 
+    def part(self, room, start, end, dtype, shape):
+        """Bytes of `room` as an array."""
+        return room[start:end].view(getattr(self._torch, dtype)).reshape(tuple(shape))
+
     def on_device(self, values, name, dtype=None):
         """Values as a contiguous tensor here; from the host, never from another GPU."""
         torch = self._torch
@@ -104,6 +109,10 @@ class _CupyMemory(_Memory):
     def empty(self, shape, dtype):
         with self.current():
             return self._cupy.empty(shape, dtype)
+
+    def part(self, room, start, end, dtype, shape):
+        """Bytes of `room` as an array."""
+        return room[start:end].view(dtype).reshape(tuple(shape))
 
     def on_device(self, values, name, dtype=None):
         """Values as a contiguous array here; from the host, never from another GPU."""
@@ -183,28 +192,31 @@ def fit(
     )
     *batch, n, d = x.shape
     wide = str(x.dtype).endswith("float64")
+    items = batch[0] if batch else 1
     labels = memory.empty((*batch, n), "int32")
     means = memory.empty((*batch, n_clusters, d), "float64" if wide else "float32")
-    counts = memory.empty((*batch, n_clusters), "int64")
-    inertia = memory.empty(batch, "float64")
-    n_iter = memory.empty(batch, "int32")
-    converged = memory.empty(batch, "bool")
-    bad = memory.empty(batch, "bool")
+    # In one piece, cut up once the GPU is at work: counts, inertia, n_iter, converged, bad.
+    shapes = [(*batch, n_clusters), batch, batch, batch, batch]
+    dtypes = ["int64", "float64", "int32", "bool", "bool"]
+    ends = list(accumulate((8 * items * n_clusters, 8 * items, 4 * items, items, items)))
+    numbers = memory.empty((ends[-1],), "uint8")
+    at = memory.address(numbers)
     # Freed when this returns: the next to get it works on the same stream, after the fit.
     workspace = memory.empty((problem.workspace_bytes,), "uint8")
     address = memory.address
     problem.enqueue(
         address(labels),
         address(means),
-        address(counts),
-        address(inertia),
-        address(n_iter),
-        address(converged),
-        address(bad),
+        at,
+        *(at + end for end in ends[:-1]),
         address(workspace),
         memory.stream,
     )
     del workspace
+    counts, inertia, n_iter, converged, bad = (
+        memory.part(numbers, start, end, dtype, shape)
+        for start, end, dtype, shape in zip([0, *ends], ends, dtypes, shapes, strict=False)
+    )
     permutation = _order(memory, labels, n_clusters) if order else None
     result = KMeansResult(labels, means, inertia, n_iter, counts, permutation)
     result.converged = converged
