@@ -27,7 +27,10 @@ def panel(axes, rows, batch, k):
         found = [(r["n"], r[name]["fit20"]["median"] / 20) for r in rows if "fit20" in r[name]]
         if found:
             axes.plot(*zip(*found, strict=True), color=colour, marker=marker, label=label)
-    axes.set(xscale="log", yscale="log", title=f"B = {batch}, K = {k}")
+    axes.set_xscale("log")
+    axes.set_yscale("log", base=2)
+    axes.yaxis.set_major_formatter("{x:.3g}")
+    axes.set_title(f"B = {batch}, K = {k}")
     axes.set_xticks([r["n"] for r in rows], [f"{r['n'] // 1024}K" for r in rows], minor=False)
     axes.minorticks_off()
     axes.grid(alpha=0.3)
