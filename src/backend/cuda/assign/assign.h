@@ -20,7 +20,7 @@ AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
                            std::string_view forced);
 
 /// Is a whole fit of this problem one launch ("fused", backend/cuda/fused)? With that name forced
-/// it is, or Error(unsupported) says why it cannot be; with another it is not.
+/// it is, or Error(unsupported) says why it cannot be; with another, or none, it is not.
 bool fits_at_once(const Problem& problem, const DeviceSpec& device, std::string_view forced);
 
 /// Where the least score and the second least of each point go, (B, N) or null: float from the

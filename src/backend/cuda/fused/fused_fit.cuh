@@ -77,6 +77,17 @@ __device__ __forceinline__ void nearest(const FitState& s, const FusedLayout& at
   }
 }
 
+/// Adds to an integer in shared memory, which has no 64-bit addition: the low word, and what that
+/// carries with the high one. In whatever order words come, their sum is that of the integers.
+__device__ __forceinline__ void add_shared(std::int64_t* to, long long value) {
+  auto* const words = reinterpret_cast<unsigned*>(to);
+  const auto low = static_cast<unsigned>(value);
+  const auto high = static_cast<unsigned>(static_cast<unsigned long long>(value) >> 32);
+  const unsigned before = atomicAdd(words, low);
+  const unsigned carried = high + (before + low < before ? 1u : 0u);
+  if (carried != 0) atomicAdd(words + 1, carried);
+}
+
 /// The sum of a value per cluster, by a warp, in the order in which a block of 256 threads adds
 /// (block_sum), each having every 256th.
 __device__ __forceinline__ double sum_clusters(const double* values, int k) {
@@ -94,7 +105,7 @@ __device__ __forceinline__ double sum_clusters(const double* values, int k) {
 }  // namespace fused
 
 template <class T, int kThreads>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 640 / kThreads)
     fused_fit_kernel(const __grid_constant__ FitState s, const __grid_constant__ FusedLayout at,
                      const bool measures) {
   extern __shared__ __align__(16) char memory[];
@@ -102,6 +113,8 @@ __global__ void __launch_bounds__(kThreads)
   const int tid = static_cast<int>(threadIdx.x);
   const std::int64_t b = blockIdx.x;
   const int n = s.n, d = s.d, k = s.k;
+  // Groups of lanes take a centroid each.
+  const int groups = kThreads / at.lanes, group = tid / at.lanes, lane = tid % at.lanes;
   auto* const columns = reinterpret_cast<double*>(memory + at.columns);
   auto* const sums = reinterpret_cast<std::int64_t*>(memory + at.sums);
   auto* const counts = reinterpret_cast<std::int64_t*>(memory + at.counts);
@@ -109,6 +122,8 @@ __global__ void __launch_bounds__(kThreads)
   auto* const results = reinterpret_cast<double*>(memory + at.results);
   auto* const units = reinterpret_cast<double*>(memory + at.units);
   auto* const centroids = reinterpret_cast<float*>(memory + at.centroids);
+  auto* const previous = reinterpret_cast<float*>(memory + at.previous);
+  auto* const touched = reinterpret_cast<std::int32_t*>(memory + at.touched);
   auto* const labels = reinterpret_cast<std::int32_t*>(memory + at.labels);
   auto* const points = reinterpret_cast<T*>(memory + at.points);
   float* const own_centroids = static_cast<float*>(s.centroids) + b * k * d;
@@ -126,7 +141,7 @@ __global__ void __launch_bounds__(kThreads)
   t.unit = units + d;
   t.worth = units + 2 * d;
   t.centroids = centroids;
-  t.previous_centroids = memory + at.previous;
+  t.previous_centroids = previous;
 
   // ---- from device memory
   if (tid == 0) item = s.items[b];
@@ -142,53 +157,58 @@ __global__ void __launch_bounds__(kThreads)
   }
   for (int e = tid; e < d * at.width; e += kThreads) columns[e] = 0;
   for (int e = tid; e < k * s.limbs * d; e += kThreads) sums[e] = 0;
-  for (int j = tid; j < k; j += kThreads)
+  for (int j = tid; j < k; j += kThreads) {
     counts[j] = weight_sums[2 * j] = weight_sums[2 * j + 1] = 0;
+    touched[j] = 0;
+  }
   for (int i = tid; i < n; i += kThreads) labels[i] = -1;
   __syncthreads();
 
-  const double limb_scale = exp2(static_cast<double>(s.value_bits));
+  const double limb_scale = power_of_two(s.value_bits);
   const auto publish = [&] {
-    for (int e = tid; e < k * d; e += kThreads) {
-      const int j = e / d, f = e % d;
-      float value = centroids[e];
-      if constexpr (sizeof(T) == 2) {
-        if (s.precision == Precision::native) {
-          value = static_cast<float>(static_cast<T>(value));
+    for (int j = group; j < k; j += groups) {
+      for (int f = lane; f < d; f += at.lanes) {
+        float value = centroids[j * d + f];
+        if constexpr (sizeof(T) == 2) {
+          if (s.precision == Precision::native) {
+            value = static_cast<float>(static_cast<T>(value));
+          }
         }
+        columns[f * at.width + j] = static_cast<double>(value);
       }
-      columns[f * at.width + j] = static_cast<double>(value);
     }
   };
   /// Row i goes from cluster `from`, -1 if from none, to `to`. The integers that join the one leave
   /// the other.
   const auto move_row = [&](int i, int from, int to) {
     const PointScale scale = point_scale(t, 0, i);
+    touched[to] = 1;
+    if (from >= 0) touched[from] = 1;
     int f = tid % d;  // each thread begins elsewhere: fewer additions to one place at once
     for (int step = 0; step < d; ++step) {
       long long high, low = 0;
       const double raw = Element<T>::raw(points[f * at.pitch + i]);
       if (s.limbs == 2) {
         quantize<T, 2>(raw, units[f], units[d + f], scale, limb_scale, high, low);
-        add(sums + (2 * to + 1) * d + f, low);
-        if (from >= 0) add(sums + (2 * from + 1) * d + f, -low);
+        fused::add_shared(sums + (2 * to + 1) * d + f, low);
+        if (from >= 0) fused::add_shared(sums + (2 * from + 1) * d + f, -low);
       } else {
         quantize<T, 1>(raw, units[f], units[d + f], scale, limb_scale, high, low);
       }
-      add(sums + s.limbs * to * d + f, high);
-      if (from >= 0) add(sums + s.limbs * from * d + f, -high);
+      fused::add_shared(sums + s.limbs * to * d + f, high);
+      if (from >= 0) fused::add_shared(sums + s.limbs * from * d + f, -high);
       if (++f == d) f = 0;
     }
-    add(counts + to, 1);
-    if (from >= 0) add(counts + from, -1);
+    fused::add_shared(counts + to, 1);
+    if (from >= 0) fused::add_shared(counts + from, -1);
     if (!s.weights) return;
     long long high, low;
     split_weight(scale.weight, t.weight_units[0], limb_scale, high, low);
-    add(weight_sums + 2 * to, high);
-    add(weight_sums + 2 * to + 1, low);
+    fused::add_shared(weight_sums + 2 * to, high);
+    fused::add_shared(weight_sums + 2 * to + 1, low);
     if (from < 0) return;
-    add(weight_sums + 2 * from, -high);
-    add(weight_sums + 2 * from + 1, -low);
+    fused::add_shared(weight_sums + 2 * from, -high);
+    fused::add_shared(weight_sums + 2 * from + 1, -low);
   };
   const auto assign = [&] {
     int changed = 0;
@@ -220,8 +240,16 @@ __global__ void __launch_bounds__(kThreads)
     assign();
     __syncthreads();
     // ---- means
-    for (int first = 0; first < k; first += kThreads / at.lanes) {
-      const int j = first + tid / at.lanes, lane = tid % at.lanes;
+    for (int first = 0; first < k; first += groups) {
+      const int j = first + group;
+      if (!keeps_history && !__any_sync(~0u, j < k && touched[j])) {  // they stay where they are
+        if (j >= k) continue;
+        for (int f = lane; f < d; f += at.lanes) previous[j * d + f] = centroids[j * d + f];
+        ClusterMove none;
+        none.empty = is_empty(t, j);
+        if (lane == 0) note_move(t, 0, j, none, false);
+        continue;
+      }
       const ClusterMove move =
           move_cluster<false>(t, 0, min(j, k - 1), j < k, lane, at.lanes, keeps_history);
       if (lane == 0 && j < k) note_move(t, 0, j, move, keeps_history);
@@ -250,6 +278,8 @@ __global__ void __launch_bounds__(kThreads)
     }
     __syncthreads();
     // ---- the stop
+    // Relocation moves centroids that their sums, which it leaves as they were, know nothing of.
+    for (int j = tid; j < k; j += kThreads) touched[j] = relocating;
     publish();
     if (tid < 32) {
       const double shift = fused::sum_clusters(t.cluster_shift, k);

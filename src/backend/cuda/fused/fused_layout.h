@@ -22,6 +22,7 @@ struct FusedLayout {
   int units;           // double (3, d): centre, unit, worth
   int centroids;       // float (k, d)
   int previous;        // float (k, d)
+  int touched;         // int32 (k): have the sums changed?
   int labels;          // int32 (n)
   int points;          // (d, pitch)
   std::int64_t bytes;  // of all
@@ -49,6 +50,7 @@ inline FusedLayout fused_layout(std::int64_t n, std::int64_t d, std::int64_t k, 
   at.units = take(3 * d, sizeof(double));
   at.centroids = take(k * d, sizeof(float));
   at.previous = take(k * d, sizeof(float));
+  at.touched = take(k, sizeof(std::int32_t));
   at.labels = take(n, sizeof(std::int32_t));
   at.points = take(d * at.pitch, element);
   at.bytes = used;

@@ -108,7 +108,7 @@ __device__ __forceinline__ void end_open(const FitState& s, std::int64_t b) {
 /// clusters are empty. Mostly there is nothing to do, so no more blocks than run at once, and an
 /// item is passed over in one step.
 template <class T>
-__global__ void __launch_bounds__(kThreads) look_at_points(const FitState s) {
+__global__ void __launch_bounds__(kThreads, 1) look_at_points(const FitState s) {
   wait_for_predecessor();
   const int blocks = sum_blocks(s.n);
   const std::int64_t all = static_cast<std::int64_t>(blocks) * s.batch;

@@ -2,6 +2,7 @@
 // that both give the same bits. Files that include this are compiled without fused multiply-adds.
 #pragma once
 
+#include "backend/cuda/device/powers.cuh"
 #include "backend/cuda/device/reduce.cuh"
 #include "backend/cuda/fit_state.h"
 
@@ -11,13 +12,14 @@ struct ClusterView {
   std::int64_t b, cluster;   // item, and (item, j) as one index
   const std::int64_t* sums;  // (limbs, d)
   double weight;             // of its points
-  double inverse;            // 1 / weight, rounded
+  double inverse;            // 1 / weight, rounded; with one limb
   double limb_unit;
 };
 
 __device__ __forceinline__ double join_weight(const FitState& s, std::int64_t b, std::int64_t high,
                                               std::int64_t low, double limb_unit) {
-  return (static_cast<double>(high) + static_cast<double>(low) * limb_unit) / s.weight_units[b];
+  return (static_cast<double>(high) + static_cast<double>(low) * limb_unit) *
+         inverse_of_power(s.weight_units[b]);
 }
 
 __device__ __forceinline__ ClusterView view_cluster(const FitState& s, std::int64_t b, int j) {
@@ -25,11 +27,11 @@ __device__ __forceinline__ ClusterView view_cluster(const FitState& s, std::int6
   view.b = b;
   view.cluster = b * s.k + j;
   view.sums = s.sums + view.cluster * s.limbs * s.d;
-  view.limb_unit = exp2(-static_cast<double>(s.value_bits));
+  view.limb_unit = power_of_two(-s.value_bits);
   view.weight = s.weight_sums ? join_weight(s, b, s.weight_sums[2 * view.cluster],
                                             s.weight_sums[2 * view.cluster + 1], view.limb_unit)
                               : static_cast<double>(s.counts[view.cluster]);
-  view.inverse = 1 / view.weight;
+  view.inverse = s.limbs == 1 ? 1 / view.weight : 0;
   return view;
 }
 

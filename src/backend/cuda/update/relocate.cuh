@@ -89,7 +89,7 @@ template <class T, int kThreads = kRelocateThreads>
 __device__ __forceinline__ void move_point(const FitState& s, std::int64_t b, std::int64_t i,
                                            int sign) {
   const std::int64_t cluster = b * s.k + s.labels[b * s.n + i];
-  const double limb_scale = exp2(static_cast<double>(s.value_bits));
+  const double limb_scale = power_of_two(s.value_bits);
   const PointScale scale = point_scale(s, b, i);
   const T* row = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i);
   std::int64_t* sums = s.sums + cluster * s.limbs * s.d;

@@ -14,8 +14,7 @@ namespace warpmeans::cuda {
 namespace {
 
 constexpr int kThreads = 512;
-constexpr int kLabels = 8;  // of a thread, in registers
-constexpr int kBlockRows = kThreads * kLabels;
+constexpr int kManyLabels = 8;  // of a thread, in registers; one where that fills the device
 constexpr int kMostBins = 12 * 1024 - 64;  // 48 KiB of shared memory
 
 __device__ __forceinline__ bool sorts(const FitState& s, int b, bool final_pass) {
@@ -36,6 +35,7 @@ __device__ __forceinline__ int aggregated_add(std::int32_t* bins, int key, bool 
 
 /// This thread's share of a block of rows: the cluster that a row comes to, -1 if to none, and the
 /// one that it leaves.
+template <int kLabels>
 struct Moves {
   int to[kLabels], from[kLabels];
 
@@ -99,7 +99,8 @@ __device__ __forceinline__ void scan(const FitState& s, int b) {
 }
 
 /// Counts a block of rows into the item's bins.
-__device__ __forceinline__ void count_moves(const FitState& s, const Moves& moves, int b,
+template <int kLabels>
+__device__ __forceinline__ void count_moves(const FitState& s, const Moves<kLabels>& moves, int b,
                                             bool shared_bins, bool afresh) {
   extern __shared__ std::int32_t bins[];
   std::int32_t* global_bins = s.bins + static_cast<std::int64_t>(b) * s.k;
@@ -126,6 +127,7 @@ __device__ __forceinline__ void count_moves(const FitState& s, const Moves& move
 
 /// The last of an item's blocks goes on to the scan. Also clears the sums that start afresh, of
 /// which each block takes a share.
+template <int kLabels>
 __global__ void __launch_bounds__(kThreads)
     histogram(const FitState s, int blocks, bool shared_bins, bool final_pass) {
   wait_for_predecessor();
@@ -143,8 +145,8 @@ __global__ void __launch_bounds__(kThreads)
     clear(s.counts, s.k);
     if (s.weight_sums) clear(s.weight_sums, 2 * static_cast<std::int64_t>(s.k));
   }
-  Moves moves;
-  moves.load(s, b, static_cast<std::int64_t>(block) * kBlockRows, afresh);
+  Moves<kLabels> moves;
+  moves.load(s, b, static_cast<std::int64_t>(block) * kThreads * kLabels, afresh);
   count_moves(s, moves, b, shared_bins, afresh);
   __shared__ bool last;
   __threadfence();
@@ -157,6 +159,7 @@ __global__ void __launch_bounds__(kThreads)
   scan(s, b);
 }
 
+template <int kLabels>
 __global__ void __launch_bounds__(kThreads)
     scatter(const FitState s, int blocks, bool shared_bins, bool final_pass) {
   extern __shared__ std::int32_t bins[];
@@ -164,10 +167,10 @@ __global__ void __launch_bounds__(kThreads)
   const int b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!sorts(s, b, final_pass)) return;
   const bool afresh = sums_afresh(s, s.items[b]);
-  const std::int64_t first = static_cast<std::int64_t>(block) * kBlockRows;
+  const std::int64_t first = static_cast<std::int64_t>(block) * kThreads * kLabels;
   std::int32_t* entries = entries_of(s, b);
   std::int32_t* cursors = s.cursors + static_cast<std::int64_t>(b) * s.k;
-  Moves moves;
+  Moves<kLabels> moves;
   moves.load(s, b, first, afresh);
   const auto row = [&](int q) {
     return static_cast<std::int32_t>(first + threadIdx.x + q * kThreads);
@@ -203,18 +206,28 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
+template <int kLabels>
+void launch(const FitState& s, int device_major, bool final_pass, cudaStream_t stream) {
+  const int blocks = static_cast<int>((s.n - 1) / (kThreads * kLabels) + 1);
+  const bool shared_bins = s.k <= kMostBins;
+  const auto bytes = static_cast<std::size_t>(shared_bins ? s.k : 0) * sizeof(std::int32_t);
+  const auto grid = static_cast<unsigned>(blocks) * static_cast<unsigned>(s.batch);
+  launch_dependent("histogram", histogram<kLabels>, grid, kThreads, bytes, stream, device_major, s,
+                   blocks, shared_bins, final_pass);
+  launch_dependent("scatter", scatter<kLabels>, grid, kThreads, bytes, stream, device_major, s,
+                   blocks, shared_bins, final_pass);
+}
+
 }  // namespace
 
 void launch_sort(const FitState& s, const DeviceSpec& device, bool final_pass,
                  cudaStream_t stream) {
-  const int blocks = (s.n + kBlockRows - 1) / kBlockRows;
-  const bool shared_bins = s.k <= kMostBins;
-  const auto bytes = static_cast<std::size_t>(shared_bins ? s.k : 0) * sizeof(std::int32_t);
-  const auto grid = static_cast<unsigned>(blocks) * static_cast<unsigned>(s.batch);
-  launch_dependent("histogram", histogram, grid, kThreads, bytes, stream, device.major, s, blocks,
-                   shared_bins, final_pass);
-  launch_dependent("scatter", scatter, grid, kThreads, bytes, stream, device.major, s, blocks,
-                   shared_bins, final_pass);
+  const std::int64_t blocks = static_cast<std::int64_t>((s.n - 1) / kThreads + 1) * s.batch;
+  if (blocks <= 2 * device.multiprocessors) {
+    launch<1>(s, device.major, final_pass, stream);
+  } else {
+    launch<kManyLabels>(s, device.major, final_pass, stream);
+  }
 }
 
 void launch_accumulate(const FitState& s, const DeviceSpec& device, bool final_pass,
