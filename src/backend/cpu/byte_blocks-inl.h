@@ -109,9 +109,8 @@ HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, std::in
       std::fill_n(bytes.data + at * bytes.stride, bytes.stride, std::int8_t{0});
     return;
   }
-  const std::int32_t own = args.labels[i];
-  if (own >= 0 || !args.bytes_ready) screen_part_t<T>(args.byte_source, i, 0, p.d, s.row);
   if (!args.bytes_ready) {
+    screen_part_t<T>(args.byte_source, i, 0, p.d, s.row);
     ByteRows at_i = bytes;  // whose row i is row `at`
     at_i.data += (at - i) * bytes.stride;
     at_i.scale += at - i;
@@ -127,10 +126,16 @@ HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, std::in
       (residual + kRounding * (norm + residual + b.offset_norm)) * (1 + kRounding) * b.ratio;
   s.length[q] = norm * (1 + kRounding) * b.ratio;
   s.threshold[q] = kUnbounded;
-  if (own >= 0) {
-    const float dot = dot_f(s.row, p.rows + own * round_up(p.d, kFeaturePad), p.d) * b.ratio;
-    if (start_from(p, dot, p.alpha * norm, own, s.threshold[q], s.candidates[q])) s.own[q] = own;
-  }
+  const std::int32_t own = args.labels[i];
+  if (own < 0 || !(b.h_lo[own] < kUnbounded)) return;
+  s.own[q] = own;
+  const std::int32_t dot =
+      bytes.start[at] + args.byte_kernel->dot(b.rows + own * round_up(p.d, kFeaturePad),
+                                              bytes.data + at * bytes.stride, p.d);
+  const float lower = b.h_lo[own] - s.reach[q] * b.norm[own] - s.length[q] * b.residual[own] -
+                      s.scale[q] * (b.scale[own] * static_cast<float>(dot));
+  s.threshold[q] = lower + 2 * ByteSlack{b, s.reach[q], s.length[q]}.at(own);
+  add_candidate(s.candidates[q], s.threshold[q], own, lower);
 }
 
 /// Rows [q, q + points) of a block through a panel.
@@ -156,16 +161,17 @@ HWY_INLINE void refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, f
   if (c.count > 1) compact(c, threshold);
   if (c.count > 1) {
     screen_part_t<T>(args.byte_source, i, 0, p.d, s.row);
-    std::int32_t best = 0;  // the most promising first: it may rule out the others
-    for (std::int32_t q = 1; q < c.count; ++q) {
-      if (c.lower[q] < c.lower[best]) best = q;
+    // The most promising first, its last label if it has one: that may rule out the others.
+    std::int32_t best = 0;
+    for (std::int32_t q = 1; q < c.count && c.id[best] != own; ++q) {
+      if (c.id[q] == own || c.lower[q] < c.lower[best]) best = q;
     }
     std::swap(c.id[0], c.id[best]);
     std::swap(c.lower[0], c.lower[best]);
     const FloatSlack slack{p, p.alpha * args.norms[i]};
     for (std::int32_t q = 0; q < c.count; ++q) {
       const std::int32_t j = c.id[q];
-      if (j == own || !(c.lower[q] <= threshold)) continue;
+      if (!(c.lower[q] <= threshold)) continue;
       const float dot = dot_f(s.row, p.rows + j * stride, p.d) * args.byte_panels->ratio;
       c.lower[q] = p.h_lo[j] - slack.radius * p.norm[j] - dot;
       threshold = std::min(threshold, c.lower[q] + 2 * slack.at(j));
@@ -233,7 +239,8 @@ HWY_NOINLINE void assign_by_bytes(AssignArgs& args, std::int64_t first, std::int
   for (std::int64_t done = 0; done < count; done += kByteBlock) {
     const std::int64_t i0 = first + done, n = std::min(kByteBlock, count - done);
     const std::int64_t tiles = (n + args.byte_kernel->points - 1) / args.byte_kernel->points;
-    NextRows next = rows_after(args.rows, i0 + n, std::min(kByteBlock, count - done - n),
+    const std::int64_t more = std::min(kByteBlock, count - done - n);
+    NextRows next = rows_after(args.bytes_ready ? args.bytes.rows() : args.rows, i0 + n, more,
                                tiles * ((p.k + p.width - 1) / p.width));
     with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
       byte_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s,

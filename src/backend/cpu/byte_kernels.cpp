@@ -97,6 +97,17 @@ WARPMEANS_AVX512VNNI std::uint32_t vnni_panel(const BytePanels& p, std::int64_t 
                                         : vnni_tile<1>(p, panel, rows, lower, known);
 }
 
+WARPMEANS_AVX512VNNI std::int32_t vnni_dot(const std::uint8_t* centroid, const std::int8_t* point,
+                                           std::int64_t n) {
+  __m512i sum = _mm512_setzero_si512();
+  for (std::int64_t f = 0; f < n; f += 64) {
+    const __mmask64 valid = n - f >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << (n - f)) - 1;
+    add_products(sum, _mm512_maskz_loadu_epi8(valid, centroid + f),
+                 _mm512_maskz_loadu_epi8(valid, point + f));
+  }
+  return _mm512_reduce_add_epi32(sum);
+}
+
 #endif
 
 }  // namespace
@@ -104,7 +115,7 @@ WARPMEANS_AVX512VNNI std::uint32_t vnni_panel(const BytePanels& p, std::int64_t 
 void fill_byte_kernel([[maybe_unused]] std::string_view name, [[maybe_unused]] Kernels& table) {
 #if defined(__x86_64__)
   if (name == "avx512vnni" && __builtin_cpu_supports("avx512vnni")) {
-    table.bytes = {kRows, &vnni_panel};
+    table.bytes = {kRows, &vnni_panel, &vnni_dot};
   }
 #endif
 }

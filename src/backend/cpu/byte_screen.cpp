@@ -56,6 +56,7 @@ ByteScreen::ByteScreen(const Kernels& kernels, const Plan& plan)
   rows_.resize(k * round_up(d, kFeaturePad));
   for (AlignedVector<float>* array : {&h_lo_, &eps_, &scale_, &norm_, &residual_}) array->resize(k);
   panels_.packed = packed_.data();
+  panels_.rows = rows_.data();
   panels_.h_lo = h_lo_.data();
   panels_.eps = eps_.data();
   panels_.scale = scale_.data();

@@ -84,6 +84,15 @@ struct ByteRows {
   float* scale = nullptr;
   float* residual = nullptr;
   std::int32_t* start = nullptr;  // -128 times the sum of the row's bytes
+
+  /// The bytes themselves as rows without gaps.
+  Rows rows() const {
+    Rows rows;
+    rows.data = data;
+    rows.dtype = DType::int8;
+    rows.stride = rows.d = stride;
+    return rows;
+  }
 };
 
 /// The centroids of Panels as bytes; see docs/cpu.md for the bound.
@@ -95,6 +104,7 @@ struct BytePanels {
   std::int64_t words = 0;                // bytes of a row, by fours
   std::int64_t width = 0;                // centroids of a panel: that of Panels
   const std::uint8_t* packed = nullptr;  // (k_padded / width, words, width, 4): 128 + the byte
+  const std::uint8_t* rows = nullptr;    // (k, round_up(d, kFeaturePad)) for one at a time
   const float* h_lo = nullptr;           // (k_padded), +inf where j can never win
   const float* eps = nullptr;            // (k_padded)
   const float* scale = nullptr;          // (k_padded)
@@ -121,6 +131,9 @@ struct ByteKernel {
   /// (points, width) and, for all rows, the bit of own in `known`.
   std::uint32_t (*tile)(const BytePanels&, std::int64_t panel, const ByteTileRows&, float* lower,
                         std::uint32_t* known) = nullptr;
+  /// The sum of the products of n bytes.
+  std::int32_t (*dot)(const std::uint8_t* centroid, const std::int8_t* point,
+                      std::int64_t n) = nullptr;
 };
 
 /// Where pack_bytes writes: the arrays of BytePanels.
@@ -128,7 +141,7 @@ struct PackBytesArgs {
   const BytePanels* panels = nullptr;  // words, width, ratio and offset_norm are set
   const double* offset = nullptr;      // (d) of the points, or null for zeros
   double unit_error = 0;               // of the centroids' coordinates, in units of the panels
-  std::uint8_t* rows = nullptr;        // scratch: (width, round_up(d, kFeaturePad))
+  std::uint8_t* rows = nullptr;        // (width, round_up(d, kFeaturePad)) those of this panel
   std::uint8_t* packed = nullptr;
   float *h_lo = nullptr, *eps = nullptr, *scale = nullptr, *norm = nullptr, *residual = nullptr;
 };

@@ -95,8 +95,7 @@ HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, f
   bytes.start[i] = -128 * q.sum;
 }
 
-/// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them. `rows` is
-/// scratch: (width, round_up(d, kFeaturePad)) bytes.
+/// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them.
 HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, std::int64_t first,
                                   std::int64_t count) {
   const BytePanels& b = *args.panels;
