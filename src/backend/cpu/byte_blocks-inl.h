@@ -28,18 +28,18 @@ namespace warpmeans::cpu::HWY_NAMESPACE {
 void assign_by_panels(AssignArgs& args, std::int64_t first, std::int64_t count);
 
 constexpr std::int64_t kByteBlock = kByteBlockPoints;
-constexpr std::int64_t kByteRows = kByteBlock + 16;  // readable
+constexpr std::int64_t kByteRows = kByteBlock + kMostByteTile;  // readable
 
 /// Lies behind what float32's screen takes of the scratch memory.
 struct ByteScratch {
   float* row;           // (d, padded) a point in float32
-  std::int8_t* tail;    // (16, stride) the last rows, made up to a tile
+  std::int8_t* tail;    // (kMostByteTile, stride) the last rows, made up to a tile
   ByteRows block;       // (kByteRows) bytes of points that are not kept
   std::int32_t* own;    // (kByteRows) last label, already a candidate; -1: none
   std::int32_t* start;  // (kByteRows) as the tile reads them, like the next four
   float *scale, *reach, *length, *threshold;
-  float* lower;            // (16, panel width) of one tile
-  std::uint32_t* known;    // (32)
+  float* lower;            // (kMostByteTile, panel width) of one tile
+  std::uint32_t* known;    // (kMostByteTile)
   std::uint8_t* wanted;    // (kByteRows) rows with too many candidates
   Candidates* candidates;  // (kByteRows)
 };
@@ -56,7 +56,7 @@ HWY_INLINE ByteScratch carve_bytes(char* scratch, std::int64_t d, std::int64_t* 
   ByteScratch s;
   s.block.stride = byte_stride(d);
   s.row = floats(round_up(d, kFeaturePad));
-  s.tail = reinterpret_cast<std::int8_t*>(take(16 * s.block.stride));
+  s.tail = reinterpret_cast<std::int8_t*>(take(kMostByteTile * s.block.stride));
   s.block.data = reinterpret_cast<std::int8_t*>(take(kByteRows * s.block.stride));
   s.block.scale = floats(kByteRows);
   s.block.residual = floats(kByteRows);
@@ -67,8 +67,8 @@ HWY_INLINE ByteScratch carve_bytes(char* scratch, std::int64_t d, std::int64_t* 
   s.reach = floats(kByteRows);
   s.length = floats(kByteRows);
   s.threshold = floats(kByteRows);
-  s.lower = floats(16 * 2 * HWY_MAX_BYTES / 4);
-  s.known = reinterpret_cast<std::uint32_t*>(ints(32));
+  s.lower = floats(kMostByteTile * 2 * HWY_MAX_BYTES / 4);
+  s.known = reinterpret_cast<std::uint32_t*>(ints(kMostByteTile));
   s.wanted = reinterpret_cast<std::uint8_t*>(take(kByteRows));
   s.candidates = reinterpret_cast<Candidates*>(
       take(kByteRows * static_cast<std::int64_t>(sizeof(Candidates))));

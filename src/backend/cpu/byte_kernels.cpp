@@ -5,7 +5,12 @@
 #include "backend/cpu/kernels.h"
 
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <immintrin.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #define WARPMEANS_TARGET(features) __attribute__((target(features)))
 #endif
 
@@ -16,6 +21,7 @@ namespace {
 
 constexpr int kRows = 14;
 constexpr int kLanes = 16;
+constexpr std::int64_t kWidth = 2 * kLanes;  // of a panel
 
 #define WARPMEANS_AVX512VNNI WARPMEANS_TARGET("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
 
@@ -25,11 +31,50 @@ WARPMEANS_AVX512VNNI inline void add_products(__m512i& sum, __m512i centroids, _
   asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(centroids), "v"(point));
 }
 
+/// A bit for each row's own centroid where it is one of the panel from j0 on.
+template <int kCount>
+WARPMEANS_AVX512VNNI inline void known_bits(const std::int32_t* own, std::int64_t j0,
+                                            std::uint32_t* known) {
+  const __m512i first = _mm512_set1_epi32(static_cast<int>(j0)), one = _mm512_set1_epi32(1);
+  for (int r = 0; r < kCount; r += kLanes) {
+    const __m512i at = _mm512_sub_epi32(_mm512_loadu_si512(own + r), first);
+    _mm512_storeu_si512(known + r, _mm512_sllv_epi32(one, at));  // no bit from 32 on
+  }
+}
+
+/// The bounds of row r, given its dot products with a panel: 1 << r, and `lower`, where one of them
+/// is below the threshold beside what is known, else 0.
+template <int kVectors>
+WARPMEANS_AVX512VNNI inline std::uint32_t compare_row(const BytePanels& p, std::int64_t j0,
+                                                      const ByteTileRows& rows, int r,
+                                                      const __m512i* sum, std::uint32_t known,
+                                                      float* lower) {
+  const __m512 reach = _mm512_set1_ps(rows.reach[r]), length = _mm512_set1_ps(rows.length[r]);
+  const __m512 scale = _mm512_set1_ps(rows.scale[r]);
+  const __m512 threshold = _mm512_set1_ps(rows.threshold[r]);
+  std::uint32_t below = 0;
+  __m512 bound[kVectors];
+  for (int v = 0; v < kVectors; ++v) {
+    const std::int64_t j = j0 + v * kLanes;
+    const __m512 dot = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[v]), _mm512_loadu_ps(p.scale + j));
+    __m512 b = _mm512_fnmadd_ps(reach, _mm512_loadu_ps(p.norm + j), _mm512_loadu_ps(p.h_lo + j));
+    b = _mm512_fnmadd_ps(length, _mm512_loadu_ps(p.residual + j), b);
+    bound[v] = _mm512_fnmadd_ps(scale, dot, b);
+    below |= static_cast<std::uint32_t>(_mm512_cmp_ps_mask(bound[v], threshold, _CMP_LE_OQ))
+             << (v * kLanes);
+  }
+  if (__builtin_expect((below & ~known) == 0, 1)) return 0;
+  for (int v = 0; v < 2; ++v) {
+    _mm512_storeu_ps(lower + v * kLanes,
+                     v < kVectors ? bound[v < kVectors ? v : 0] : _mm512_set1_ps(__builtin_inff()));
+  }
+  return 1U << r;
+}
+
 template <int kVectors>
 WARPMEANS_AVX512VNNI inline std::uint32_t vnni_tile(const BytePanels& p, std::int64_t panel,
                                                     const ByteTileRows& rows, float* lower,
                                                     std::uint32_t* known) {
-  constexpr std::int64_t kWidth = 2 * kLanes;
   __m512i sum[kRows][kVectors];
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
@@ -55,36 +100,11 @@ WARPMEANS_AVX512VNNI inline std::uint32_t vnni_tile(const BytePanels& p, std::in
 #pragma GCC unroll 8
     for (int g = 0; g < 5; ++g) x[g] += 4;
   }
-  const std::int64_t j0 = panel * kWidth;
-  const __m512i own = _mm512_loadu_si512(rows.own);
-  const __m512i first = _mm512_set1_epi32(static_cast<int>(j0));
-  _mm512_storeu_si512(known, _mm512_sllv_epi32(_mm512_set1_epi32(1), _mm512_sub_epi32(own, first)));
+  known_bits<kRows>(rows.own, panel * kWidth, known);
   std::uint32_t hits = 0;
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) {
-    const __m512 reach = _mm512_set1_ps(rows.reach[r]), length = _mm512_set1_ps(rows.length[r]);
-    const __m512 scale = _mm512_set1_ps(rows.scale[r]);
-    const __m512 threshold = _mm512_set1_ps(rows.threshold[r]);
-    std::uint32_t below = 0;
-    __m512 bound[kVectors];
-    for (int v = 0; v < kVectors; ++v) {
-      const std::int64_t j = j0 + v * kLanes;
-      const __m512 dot = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[r][v]), _mm512_loadu_ps(p.scale + j));
-      __m512 b = _mm512_fnmadd_ps(reach, _mm512_loadu_ps(p.norm + j), _mm512_loadu_ps(p.h_lo + j));
-      b = _mm512_fnmadd_ps(length, _mm512_loadu_ps(p.residual + j), b);
-      bound[v] = _mm512_fnmadd_ps(scale, dot, b);
-      below |= static_cast<std::uint32_t>(_mm512_cmp_ps_mask(bound[v], threshold, _CMP_LE_OQ))
-               << (v * kLanes);
-    }
-    if (__builtin_expect((below & ~known[r]) != 0, 0)) {
-      hits |= 1U << r;
-      for (int v = 0; v < kVectors; ++v) {
-        _mm512_storeu_ps(lower + r * kWidth + v * kLanes, bound[v]);
-      }
-      for (int v = kVectors; v < 2; ++v) {
-        _mm512_storeu_ps(lower + r * kWidth + v * kLanes, _mm512_set1_ps(__builtin_inff()));
-      }
-    }
+    hits |= compare_row<kVectors>(p, panel * kWidth, rows, r, sum[r], known[r], lower + r * kWidth);
   }
   return hits;
 }
@@ -108,6 +128,104 @@ WARPMEANS_AVX512VNNI std::int32_t vnni_dot(const std::uint8_t* centroid, const s
   return _mm512_reduce_add_epi32(sum);
 }
 
+#define WARPMEANS_AMX \
+  WARPMEANS_TARGET("amx-tile,amx-int8,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")
+
+/// What LDTILECFG reads.
+struct alignas(64) TileConfig {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t row_bytes[16] = {};
+  std::uint8_t rows[16] = {};
+};
+
+// Tiles: sums 0 to 3, sixteen rows by sixteen centroids each; 4 points and 5 centroids of 64
+// features; 6 and 7 those of the features left over.
+constexpr int kTileRows = 16, kTileWords = 16, kAmxRows = 2 * kTileRows;
+static_assert(kAmxRows <= kMostByteTile && kByteBlockPoints % kAmxRows == 0);
+
+/// Four sums (two where kVectors is 1) from a step's points and centroids.
+#define WARPMEANS_AMX_STEP(points, centroids)                      \
+  _tile_loadd(points, x, rows.stride);                             \
+  _tile_loadd(centroids, c, kWidth * 4);                           \
+  _tile_dpbsud(0, points, centroids);                              \
+  if (kVectors == 2) {                                             \
+    _tile_loadd(centroids, c + kLanes * 4, kWidth * 4);            \
+    _tile_dpbsud(1, points, centroids);                            \
+    _tile_loadd(points, x + kTileRows * rows.stride, rows.stride); \
+    _tile_dpbsud(3, points, centroids);                            \
+    _tile_loadd(centroids, c, kWidth * 4);                         \
+  } else {                                                         \
+    _tile_loadd(points, x + kTileRows * rows.stride, rows.stride); \
+  }                                                                \
+  _tile_dpbsud(2, points, centroids)
+
+template <int kVectors>
+WARPMEANS_AMX inline std::uint32_t amx_tile(const BytePanels& p, std::int64_t panel,
+                                            const ByteTileRows& rows, float* lower,
+                                            std::uint32_t* known) {
+  const auto left_over = static_cast<int>(p.words % kTileWords);
+  TileConfig config;
+  for (int t = 0; t < 8; ++t) {
+    config.row_bytes[t] = 64;
+    config.rows[t] = 16;
+  }
+  if (left_over > 0) {
+    config.row_bytes[6] = static_cast<std::uint16_t>(4 * left_over);
+    config.rows[7] = static_cast<std::uint8_t>(left_over);
+  }
+  _tile_loadconfig(&config);  // also sets all tiles to zero
+  const std::int8_t* x = rows.data;
+  const std::uint8_t* c = p.packed + panel * p.words * kWidth * 4;
+  for (std::int64_t w = 0; w + kTileWords <= p.words; w += kTileWords) {
+    WARPMEANS_AMX_STEP(4, 5);
+    x += kTileWords * 4;
+    c += kTileWords * kWidth * 4;
+  }
+  if (left_over > 0) {
+    WARPMEANS_AMX_STEP(6, 7);
+  }
+  alignas(64) std::int32_t sums[kAmxRows * kWidth];
+  _tile_stored(0, sums, kWidth * 4);
+  _tile_stored(2, sums + kTileRows * kWidth, kWidth * 4);
+  if (kVectors == 2) {
+    _tile_stored(1, sums + kLanes, kWidth * 4);
+    _tile_stored(3, sums + kTileRows * kWidth + kLanes, kWidth * 4);
+  }
+  _tile_release();
+  known_bits<kAmxRows>(rows.own, panel * kWidth, known);
+  std::uint32_t hits = 0;
+  for (int r = 0; r < kAmxRows; ++r) {
+    const __m512i start = _mm512_set1_epi32(rows.start[r]);
+    __m512i sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) {
+      sum[v] = _mm512_add_epi32(start, _mm512_load_si512(sums + r * kWidth + v * kLanes));
+    }
+    hits |= compare_row<kVectors>(p, panel * kWidth, rows, r, sum, known[r], lower + r * kWidth);
+  }
+  return hits;
+}
+
+WARPMEANS_AMX std::uint32_t amx_panel(const BytePanels& p, std::int64_t panel,
+                                      const ByteTileRows& rows, float* lower,
+                                      std::uint32_t* known) {
+  return p.k - panel * p.width > kLanes ? amx_tile<2>(p, panel, rows, lower, known)
+                                        : amx_tile<1>(p, panel, rows, lower, known);
+}
+
+/// Linux gives a process the memory for tile registers when it asks.
+bool may_use_amx() {
+#if defined(__linux__)
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  constexpr unsigned kTileAndInt8 = 1U << 24 | 1U << 25;
+  constexpr int kRequestPermission = 0x1023, kTileData = 18;  // of arch_prctl
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d & kTileAndInt8) == kTileAndInt8 &&
+         __builtin_cpu_supports("avx512vnni") &&
+         syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 #endif
 
 }  // namespace
@@ -116,6 +234,8 @@ void fill_byte_kernel([[maybe_unused]] std::string_view name, [[maybe_unused]] K
 #if defined(__x86_64__)
   if (name == "avx512vnni" && __builtin_cpu_supports("avx512vnni")) {
     table.bytes = {kRows, &vnni_panel, &vnni_dot};
+  } else if (name == "amx" && may_use_amx()) {
+    table.bytes = {kAmxRows, &amx_panel, &vnni_dot};
   }
 #endif
 }

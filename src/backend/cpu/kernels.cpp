@@ -19,7 +19,8 @@ struct Named {
 };
 
 #if HWY_ARCH_X86
-constexpr std::array<Named, 4> kNamed{{{"avx512vnni", "avx512", HWY_AVX3, true},
+constexpr std::array<Named, 5> kNamed{{{"amx", "avx512", HWY_AVX3, true},
+                                       {"avx512vnni", "avx512", HWY_AVX3, true},
                                        {"avx512", "avx512", HWY_AVX3, false},
                                        {"avx2", "avx2", HWY_AVX2, false},
                                        {"portable", "portable", HWY_STATIC_TARGET, false}}};
@@ -57,8 +58,11 @@ Tables make_tables() {
   return tables;
 }
 
-/// Where a pass in bytes costs less than one in float32: docs/cpu.md has the measurements.
-bool bytes_pay(std::int64_t d, std::int64_t k) { return k > 16 && d * k >= 4096; }
+/// Where a pass in bytes costs less than one in float32, and with tiles of AMX less than with
+/// vectors: docs/cpu.md has the measurements.
+bool bytes_pay(std::string_view name, std::int64_t d, std::int64_t k) {
+  return k > 16 && d * k >= 4096 && (name != "amx" || d >= 96);
+}
 
 }  // namespace
 
@@ -67,7 +71,7 @@ const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t 
   std::string known;
   for (std::size_t i = 0; i < kNamed.size(); ++i) {
     const bool usable = tables[i].assign != nullptr;
-    const bool pays = !kNamed[i].in_bytes || bytes_pay(d, k);
+    const bool pays = !kNamed[i].in_bytes || bytes_pay(kNamed[i].name, d, k);
     if (usable && (name.empty() ? pays : name == kNamed[i].name)) return tables[i];
     if (name == kNamed[i].name) {
       throw Error(ErrorCode::unsupported,

@@ -24,8 +24,10 @@ inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
 }
 
-/// Rows that a task of the screen in bytes should start at a multiple of.
-inline constexpr std::int64_t kByteBlockPoints = 112;
+/// Rows that a task of the screen in bytes should start at a multiple of: whole tiles of 14, of 32.
+inline constexpr std::int64_t kByteBlockPoints = 224;
+/// Rows of a tile of bytes, at most.
+inline constexpr std::int64_t kMostByteTile = 32;
 /// Bytes between rows of ByteRows. Not a multiple of a page's quarter: rows of a tile would share
 /// lines of the cache.
 inline std::int64_t byte_stride(std::int64_t d) {

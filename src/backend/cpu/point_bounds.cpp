@@ -78,9 +78,9 @@ bool PointBounds::pays() const {
   constexpr double kWorthwhile = 0.75;
   const auto d = static_cast<double>(d_), lanes = static_cast<double>(kernels_.panel_width / 2);
   const double score = d / (2 * lanes);
-  constexpr double kByteScore = 0.28;  // of a float32 score
+  const double byte_score = kernels_.name == "amx" ? 0.14 : 0.28;  // of a float32 score
   const double plain = kPlain + kPlainFeature * d +
-                       (kernels_.bytes.tile ? kByteScore : 1.0) * static_cast<double>(k_) * score;
+                       (kernels_.bytes.tile ? byte_score : 1.0) * static_cast<double>(k_) * score;
   const double bounded = kTest + kTestGroup * static_cast<double>(shape_.groups) +
                          opened_ * (kOpen + kOpenFeature * d) +
                          pairs_ * (kPair + kWaste * static_cast<double>(shape_.width) * score);
