@@ -36,7 +36,8 @@ struct FitArguments {
 
 /// The open files and the options that point into them.
 struct FitInputs {
-  io::OpenMatrix points, weights, init;
+  InputPoints points;
+  io::OpenMatrix weights, init;
   KMeansOptions options;
   Execution execution;
 };
@@ -60,7 +61,7 @@ FitInputs open_inputs(FitArguments& arguments) {
   const std::string init_file = options.init == Init::given ? arguments.init : "";
   check_outputs({arguments.model, arguments.labels, arguments.report, arguments.checkpoint.path()},
                 {arguments.data, arguments.weights, init_file});
-  inputs.points = io::open_points(arguments.data, arguments.input.options());
+  inputs.points = arguments.input.open(arguments.data, inputs.execution);
   inputs.weights = open_weights_for(inputs.points, arguments.data, arguments.weights);
   options.weights = inputs.weights.view;
   if (options.init == Init::given) {
@@ -142,6 +143,23 @@ void warn_of_empty_clusters(const KMeansResult& result, std::int64_t n_clusters)
              empty, n_clusters * static_cast<std::int64_t>(result.n_nonempty.size()));
 }
 
+/// Greedy k-means++ is what was asked for, if only by default, and what is done; this says its
+/// price.
+void tell_of_passes(const FitInputs& inputs) {
+  const MatrixView& points = inputs.points.view;
+  const std::int64_t k = inputs.options.n_clusters,
+                     bytes = points.rows * points.cols *
+                             static_cast<std::int64_t>(size_of(points.dtype));
+  if (!inputs.points.file || inputs.options.init != Init::kmeans_plusplus ||
+      bytes <= inputs.execution.memory_limit || k < 10) {
+    return;
+  }
+  fmt::print(stderr,
+             "warpmeans: fit: DATA is larger than --memory, and init kmeans++ reads it about {} "
+             "times; --init kmeans_parallel reads it 5 times\n",
+             k - 1);
+}
+
 int run_fit(FitArguments& arguments) {
   const auto start = Clock::now();
   install_stop_signals();
@@ -156,12 +174,14 @@ int run_fit(FitArguments& arguments) {
   if (arguments.checkpoint.resumes() && !arguments.quiet) {
     fmt::print(stderr, "resuming from {}\n", arguments.checkpoint.path());
   }
+  if (!arguments.quiet) tell_of_passes(inputs);
   ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init);
   inputs.options.callback = [&](const Progress& now) {
     progress.show(now);
     return !stop_requested() && io::lost_file().empty();
   };
-  KMeansResult result = fit(points, inputs.options, inputs.execution);
+  KMeansResult result =
+      inputs.points.with([&](auto& data) { return fit(data, inputs.options, inputs.execution); });
   progress.finish();
   io::check_maps_whole();
   context.seconds_total = seconds_since(start);
@@ -176,6 +196,7 @@ int run_fit(FitArguments& arguments) {
 void add_options(CLI::App& command, FitArguments& arguments) {
   KMeansOptions& options = arguments.options;
   arguments.input.add_points(command, arguments.data);
+  arguments.input.add_memory(command);
   command.add_option("-k", options.n_clusters, "Number of clusters")->required()->default_str("");
   command.add_option("--metric", arguments.metric, "euclidean, cosine or inner_product");
   command.add_option("--init", arguments.init,
@@ -222,7 +243,8 @@ void add_fit_command(CLI::App& app, int& exit_code) {
       "  warpmeans fit train-images-idx3-ubyte.gz -k 10 --n-init 5 --seed 7\n"
       "  warpmeans fit embeddings.npy -k 4096 --metric cosine --init kmeans_parallel --tol 0\n"
       "  warpmeans fit more.npy -k 100 --init m.safetensors --max-iter 20\n"
-      "  warpmeans fit big.npy -k 8192 --model m.safetensors --checkpoint c.safetensors --resume");
+      "  warpmeans fit big.npy -k 8192 --model m.safetensors --checkpoint c.safetensors --resume\n"
+      "  warpmeans fit larger-than-memory.npy -k 1000 --memory 1G --init kmeans_parallel");
   command->callback([arguments, &exit_code] { exit_code = run_fit(*arguments); });
 }
 

@@ -4,6 +4,8 @@
 
 #include <warpmeans/error.h>
 
+#include "option_values.h"
+
 namespace warpmeans::cli {
 namespace {
 
@@ -28,6 +30,39 @@ void InputArguments::add_points(CLI::App& command, std::string& data) {
                   "(*-ubyte, also .gz) or raw")
       ->required();
   add_options(command);
+}
+
+void InputArguments::add_memory(CLI::App& command) {
+  command
+      .add_option(
+          "--memory", memory,
+          "Use at most so much memory, such as 300M or 1G, and read DATA chunk by chunk: it "
+          "may be larger. The result is the same")
+      ->type_name("BYTES");
+}
+
+InputPoints InputArguments::open(const std::string& data, Execution& execution) const {
+  InputPoints points;
+  if (memory.empty()) {
+    static_cast<io::OpenMatrix&>(points) = io::open_points(data, options());
+    return points;
+  }
+  execution.memory_limit = parse_bytes("--memory", memory);
+  points.file = std::make_unique<io::PointFile>(data, options());
+  const io::Array& array = points.file->array();
+  points.view =
+      MatrixView::dense(nullptr, points.file->dtype(), points.file->rows(), points.file->cols());
+  points.format = array.format;
+  points.owner = array.owner;
+  const std::int64_t held = points.file->bytes_in_memory();
+  if (held >= execution.memory_limit) {
+    throw Error(ErrorCode::out_of_memory,
+                fmt::format("{}: takes {} bytes, inflated in memory; --memory gives {}. `warpmeans "
+                            "convert` makes a file that is read in place",
+                            data, held, execution.memory_limit));
+  }
+  execution.memory_limit -= held;
+  return points;
 }
 
 io::FileOptions InputArguments::options() const {

@@ -1,23 +1,42 @@
 // Input files that must fit each other. The errors name the files, which the library cannot.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
+#include <warpmeans/execution.h>
+
 #include "io/open_points.h"
+#include "io/point_file.h"
 #include "io/safetensors.h"
 
 namespace warpmeans::cli {
 
+/// Points as a command works on them: a view, or, under --memory, a file that is read chunk by
+/// chunk; the view then has their shape.
+struct InputPoints : io::OpenMatrix {
+  std::unique_ptr<io::PointFile> file;
+
+  /// call(view), or call(file).
+  template <class Call>
+  auto with(Call&& call) const {
+    return file ? call(*file) : call(view);
+  }
+};
+
 /// What an input's file does not say itself, as words.
 struct InputArguments {
-  std::string tensor, raw;
+  std::string tensor, raw, memory;
 
   void add_options(CLI::App& command);
   /// The same after a file of points as the argument DATA.
   void add_points(CLI::App& command, std::string& data);
+  void add_memory(CLI::App& command);
   io::FileOptions options() const;
+  /// Opens the points; under --memory sets the execution's limit.
+  InputPoints open(const std::string& data, Execution& execution) const;
 };
 
 /// Weights for every point. An empty path: none.

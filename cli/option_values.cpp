@@ -4,6 +4,7 @@
 
 #include <charconv>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include <warpmeans/error.h>
@@ -80,6 +81,22 @@ std::int64_t parse_whole_number(const std::string& option, const std::string& wo
                 fmt::format("{}: '{}' is no whole number of at least {}", option, word, least));
   }
   return value;
+}
+
+std::int64_t parse_bytes(const std::string& option, const std::string& word) {
+  constexpr std::string_view kUnits = "KMGT";
+  const std::size_t unit = word.empty() ? kUnits.npos : kUnits.find(word.back());
+  const int shift = unit == kUnits.npos ? 0 : 10 * (static_cast<int>(unit) + 1);
+  std::int64_t value = 0;
+  const char* end = word.data() + word.size() - (shift > 0 ? 1 : 0);
+  const auto result = std::from_chars(word.data(), end, value);
+  if (result.ec != std::errc{} || result.ptr != end || value < 1 ||
+      value > (std::numeric_limits<std::int64_t>::max() >> shift)) {
+    throw Error(
+        ErrorCode::invalid_argument,
+        fmt::format("{}: '{}' is no number of bytes such as 1500000, 300M or 1G", option, word));
+  }
+  return value << shift;
 }
 
 }  // namespace warpmeans::cli

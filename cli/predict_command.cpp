@@ -23,13 +23,14 @@ struct PredictArguments {
 int run_predict(const PredictArguments& arguments) {
   check_outputs({arguments.labels, arguments.distances}, {arguments.model, arguments.data});
   const io::Model model = io::read_model(arguments.model);
-  const io::OpenMatrix points = io::open_points(arguments.data, arguments.input.options());
-  check_model_fits(model, arguments.model, points, arguments.data);
   Execution execution;
   execution.threads = arguments.threads;
+  const InputPoints points = arguments.input.open(arguments.data, execution);
+  check_model_fits(model, arguments.model, points, arguments.data);
   const bool want_distances = !arguments.distances.empty();
-  const Prediction prediction =
-      predict(points.view, model.centroids.view(), model.metric, want_distances, {}, execution);
+  const Prediction prediction = points.with([&](auto& data) {
+    return predict(data, model.centroids.view(), model.metric, want_distances, {}, execution);
+  });
   std::vector<std::int64_t> shape{points.view.rows};
   if (points.view.batch > 1) shape.insert(shape.begin(), points.view.batch);
   OutputFiles files;
@@ -57,6 +58,7 @@ void add_predict_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<PredictArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
   arguments->input.add_points(*command, arguments->data);
+  arguments->input.add_memory(*command);
   command->add_option("--labels", arguments->labels, "Write the labels, int32: OUT.npy");
   command->add_option("--distances", arguments->distances,
                       "Write the distances, float64: squared Euclidean, 1 - cosine or the negative "

@@ -11,6 +11,13 @@
 
 namespace warpmeans {
 
+/// Where the points are while a fit runs.
+enum class Residence : std::uint8_t {
+  memory,  ///< the caller's memory
+  map,     ///< a memory map, whose pages come and go
+  read,    ///< behind PointSource::read
+};
+
 struct Problem {
   std::int64_t batch = 1;
   std::int64_t n_samples = 0;
@@ -22,6 +29,9 @@ struct Problem {
   bool weighted = false;
   Precision precision = Precision::exact;
   StopRule stop_rule;
+  Init init = Init::kmeans_plusplus;  // that the run may be asked for; the others take less memory
+  Residence residence = Residence::memory;
+  std::int64_t result_bytes = 0;    // that the call takes itself: results, weights as float64
   Device points_device;             // where the points are
   std::int64_t row_alignment = 16;  // bytes, a power of two to 16, that every row starts at
 
@@ -39,10 +49,14 @@ struct Plan {
   std::string kernel;              // "cpu/avx512", "cuda/sm90", ...
   int threads = 1;                 // of the whole call
   bool items_in_parallel = false;  // a thread per batch item, or all threads on one item
-  std::int64_t chunk_rows = 0;     // rows of a chunk; n_samples when resident
+  std::int64_t chunk_rows = 0;     // rows of a chunk; n_samples where there is but one
   int value_bits = 0;              // of a value in the integer sums
   int limbs = 1;                   // 64-bit words of a sum
-  std::int64_t workspace_bytes = 0;
+  bool keep_bounds = false;        // may bounds be carried between iterations?
+  bool keep_bytes = false;         // are points that are screened in bytes kept as such?
+  bool seed_sketch = false;        // may k-means++ keep a sketch of the points?
+  std::int64_t seed_gains = 0;     // what it may remember of a step's trials; beyond, another pass
+  std::int64_t workspace_bytes = 0;  // on a CPU of the whole call, results included
 };
 
 /// "float32 (60000, 784) k=1000 euclidean: cpu/avx512, 2 threads, ..." in one line.

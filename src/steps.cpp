@@ -15,28 +15,47 @@
 namespace warpmeans {
 namespace {
 
-Problem problem_of(const PointInput& input, std::int64_t n_clusters, Metric metric) {
+/// `result_bytes`: what the call itself takes.
+Problem problem_of(const PointInput& input, std::int64_t n_clusters, Metric metric,
+                   std::int64_t result_bytes) {
   KMeansOptions options;
   options.n_clusters = n_clusters;
   options.metric = metric;
   options.empty_clusters = EmptyClusters::keep;
   options.tol = 0;
   options.max_iter = 1;
-  return fit_problem(input, options);
+  options.init = Init::given;
+  Problem problem = fit_problem(input, options);
+  problem.result_bytes = result_bytes;
+  return problem;
 }
 
-/// Two passes, for the statistics and for this: labels are assigned, and body(run, item, chunk) is
-/// called with the run's items one by one. end(run, items) follows.
-template <class Body, class End>
-void with_assigned(const char* who, const PointInput& input, const MatrixView& centroids,
-                   Metric metric, const Execution& execution, Body&& body, End&& end) {
-  validate_points(who, input);
+/// A call that only assigns, checked and planned.
+struct Assignment {
+  const char* who;
+  const PointInput& input;
+  const MatrixView& centroids;
+  const Execution& execution;
+  const Backend& backend;
+  Plan plan;
+};
+
+Assignment plan_assignment(const char* who, const PointInput& input, const MatrixView& centroids,
+                           Metric metric, const Execution& execution, std::int64_t result_bytes) {
   validate_centroids(who, "centroids", centroids, input.view);
   const Backend& backend = choose_backend(input, execution);
-  const Plan plan = backend.plan(problem_of(input, centroids.rows, metric), execution);
-  with_memory_errors(who, plan.workspace_bytes, [&] {
-    backend.for_each_group(plan, execution, [&](Run& run, Items items) {
-      const auto source = input.open(items, plan);
+  const Problem problem = problem_of(input, centroids.rows, metric, result_bytes);
+  return {who, input, centroids, execution, backend, backend.plan(problem, execution)};
+}
+
+/// Two passes, for the statistics and for this: labels are assigned, and body(run, items, item,
+/// chunk) is called with the run's items one by one. end(run, items) follows.
+template <class Body, class End>
+void with_assigned(const Assignment& call, Body&& body, End&& end) {
+  const MatrixView& centroids = call.centroids;
+  with_memory_errors(call.who, call.plan.workspace_bytes, [&] {
+    call.backend.for_each_group(call.plan, call.execution, [&](Run& run, Items items) {
+      const auto source = call.input.open(items, call.plan);
       prepare_items(run, *source, items, {});
       run.set_centroids(centroids.batch > 1 ? centroids.items(items.first, items.count) : centroids,
                         false);
@@ -50,11 +69,10 @@ void with_assigned(const char* who, const PointInput& input, const MatrixView& c
   });
 }
 
-void assign_as(const char* who, const PointInput& input, const MatrixView& centroids, Metric metric,
-               const AssignOutputs& outputs, const Execution& execution) {
-  const std::int64_t n = input.view.rows;
+void assign_to(const Assignment& call, const AssignOutputs& outputs) {
+  const std::int64_t n = call.input.view.rows;
   with_assigned(
-      who, input, centroids, metric, execution,
+      call,
       [&](Run& run, Items items, std::int64_t item, const Chunk& chunk) {
         if (outputs.distances.empty()) return;
         run.distances(item, chunk, false,
@@ -77,13 +95,15 @@ Prediction predict_input(const PointInput& input, const MatrixView& centroids, M
   const std::vector<double> all_weights = load_weights("predict", weights, points);
   const auto n = static_cast<std::size_t>(points.rows);
   const auto size = static_cast<std::size_t>(points.batch) * n;
+  const auto result_bytes = static_cast<std::int64_t>(12 * size + 8 * all_weights.size());
+  const Assignment call =
+      plan_assignment("predict", input, centroids, metric, execution, result_bytes);
   Prediction prediction;
   with_memory_errors("predict", static_cast<std::int64_t>(size) * 12, [&] {
     prediction.labels.resize(size);
     prediction.distances.resize(size);
   });
-  assign_as("predict", input, centroids, metric, {prediction.labels, prediction.distances},
-            execution);
+  assign_to(call, {prediction.labels, prediction.distances});
   for (std::int64_t b = 0; b < points.batch; ++b) {
     // The blocks of 1024 rows that fit() sums its inertia in, so that both give the same bits.
     const double* w = weights_of_item(all_weights, points, b);
@@ -106,11 +126,11 @@ Matrix transform_input(const PointInput& input, const MatrixView& centroids, Met
                        const Execution& execution) {
   validate_points("transform", input);
   const MatrixView& points = input.view;
-  validate_centroids("transform", "centroids", centroids, points);
   const DType dtype = points.dtype == DType::float64 ? DType::float64 : DType::float32;
   const std::int64_t k = centroids.rows;
   const std::int64_t bytes =
       points.batch * points.rows * k * static_cast<std::int64_t>(size_of(dtype));
+  const Assignment call = plan_assignment("transform", input, centroids, metric, execution, bytes);
   Matrix out = with_memory_errors("transform", bytes,
                                   [&] { return Matrix(dtype, points.batch, points.rows, k); });
   const auto write = [&](std::int64_t at, std::span<const double> distances) {
@@ -126,7 +146,7 @@ Matrix transform_input(const PointInput& input, const MatrixView& centroids, Met
   // Through a buffer of few rows, since the result may be float32.
   const std::int64_t rows = std::clamp<std::int64_t>((1 << 20) / k, 1, 1024);
   with_assigned(
-      "transform", input, centroids, metric, execution,
+      call,
       [&](Run& run, Items items, std::int64_t item, const Chunk& chunk) {
         std::vector<double> buffer(static_cast<std::size_t>(rows * k));
         for (std::int64_t i = 0; i < chunk.points.rows; i += rows) {
@@ -153,7 +173,8 @@ void assign_points(const MatrixView& points, const MatrixView& centroids, Metric
   };
   check("labels", outputs.labels.size());
   if (!outputs.distances.empty()) check("distances", outputs.distances.size());
-  assign_as("assign", points, centroids, metric, outputs, execution);
+  const PointInput input(points);
+  assign_to(plan_assignment("assign", input, centroids, metric, execution, 0), outputs);
 }
 
 UpdateResult update_points(const MatrixView& points, std::int64_t n_clusters, Metric metric,
@@ -179,7 +200,9 @@ UpdateResult update_points(const MatrixView& points, std::int64_t n_clusters, Me
   }
   const std::vector<double> weights = load_weights("update", inputs.weights, points);
   const Backend& backend = choose_backend(points, execution);
-  Problem problem = problem_of(points, n_clusters, metric);
+  const std::int64_t centroid_values = points.batch * n_clusters * points.cols;
+  Problem problem = problem_of(points, n_clusters, metric,
+                               8 * centroid_values + 8 * static_cast<std::int64_t>(weights.size()));
   problem.weighted = !weights.empty();
   const Plan plan = backend.plan(problem, execution);
   UpdateResult result{Matrix(problem.centroid_dtype(), points.batch, n_clusters, points.cols), {}};

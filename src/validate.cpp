@@ -43,7 +43,7 @@ void validate_points(std::string_view who, const PointInput& input) {
                       " of " + std::string(name_of(points.dtype)));
     }
   }
-  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 16;
+  constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max() / 1024;
   if (points.cols > kMost / points.rows || points.rows * points.cols > kMost / points.batch) {
     refuse(who, "points of shape " + shape_of(points) + " are larger than memory can be");
   }
@@ -212,6 +212,16 @@ Problem fit_problem(const PointInput& input, const KMeansOptions& options) {
   p.points_device = points.device;
   p.row_alignment = row_alignment(points);
   p.stop_rule = {options.tol, options.fixed_iterations, options.max_iter, options.absolute_tol};
+  p.init = options.init;
+  if (input.source) p.residence = points.data ? Residence::map : Residence::read;
+  // Labels, centroids, counts; weights as float64.
+  const auto centroid_bytes = static_cast<std::int64_t>(size_of(p.centroid_dtype()));
+  const std::int64_t sets = !p.weighted ? 0 : options.weights.batch * options.weights.rows;
+  const bool has_checkpoints = options.checkpoint.save || options.checkpoint.resume;
+  const std::int64_t copies = has_checkpoints ? 4 : 1;  // of the centroids: best, now, as saved
+  p.result_bytes =
+      p.batch * (4 * p.n_samples + p.n_clusters * (copies * p.n_features * centroid_bytes + 8)) +
+      sets * 8 * p.n_samples;
   return p;
 }
 
@@ -224,6 +234,11 @@ const Backend& choose_backend(const PointInput& input, const Execution& executio
     throw Error(ErrorCode::invalid_argument,
                 "execution.device: cpu was asked for, but the points are in CUDA device memory; "
                 "copy them to the host first");
+  }
+  if (on_cuda && execution.memory_limit != 0) {
+    throw Error(ErrorCode::unsupported,
+                "execution.memory_limit (" + to_string(execution.memory_limit) +
+                    ") is for the CPU backend; device memory has no limit but its size");
   }
   if (on_cuda && input.source) {
     throw Error(ErrorCode::unsupported,

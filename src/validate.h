@@ -41,9 +41,9 @@ auto with_memory_errors(std::string_view who, std::int64_t bytes, Call&& call) {
   try {
     return call();
   } catch (const std::bad_alloc&) {
-    throw Error(ErrorCode::out_of_memory,
-                std::string(who) + ": not enough memory; the work needs about " +
-                    std::to_string(bytes) + " bytes beside the points and the result");
+    throw Error(ErrorCode::out_of_memory, std::string(who) +
+                                              ": not enough memory; the work needs about " +
+                                              std::to_string(bytes) + " bytes beside the points");
   }
 }
 

@@ -73,6 +73,7 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
     const cpu::Kernels& kernels = cpu::find_kernels(kernel(), d, k);
     Plan plan;
     plan.problem.n_samples = plan.chunk_rows = n;
+    plan.keep_bytes = true;
     plan.problem.n_features = d;
     plan.problem.n_clusters = k;
     plan.problem.dtype = points.dtype;

@@ -101,12 +101,11 @@ int passes(const MatrixView& points, const KMeansOptions& options) {
   fit(read, options, execution);
   PlacedSource placed(points);
   fit(placed, options, execution);
-  EXPECT_EQ(placed.done, std::vector<int>(placed.done.size(), placed.done[0])) << "once a pass";
-  EXPECT_EQ(std::vector<int>(placed.needed.begin() + 1024, placed.needed.end()),
-            std::vector<int>(placed.done.begin() + 1024, placed.done.end()))
-      << "announced once a pass, all but the first chunk";
   const int least = *std::min_element(read.reads.begin(), read.reads.end());
-  EXPECT_EQ(placed.done[0], least);
+  EXPECT_EQ(std::vector<int>(placed.needed.begin() + 1024, placed.needed.end()),
+            std::vector<int>(placed.needed.size() - 1024, least))
+      << "announced once a pass, all but the first chunk";
+  EXPECT_GE(*std::min_element(placed.done.begin(), placed.done.end()), least) << "given up again";
   EXPECT_EQ(*std::max_element(placed.reads.begin(), placed.reads.end()), 0) << "used in place";
   return least;
 }

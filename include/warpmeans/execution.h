@@ -51,8 +51,12 @@ struct Execution {
   std::string kernel;
   /// The cudaStream_t to enqueue on; null: a stream of the call's own. CUDA only.
   void* stream = nullptr;
-  /// Rows in a chunk of a streamed pass; 0: all rows at once. Rounded up to a multiple of 1024.
+  /// Rows in a chunk of a pass, rounded up to a multiple of 1024; 0: as the plan sees fit.
   std::int64_t chunk_rows = 0;
+  /// Bytes of memory that a call may take beside points in memory or in a map, its results
+  /// included; 0: no limit. Where they are too few: Error(out_of_memory) with the bytes needed.
+  /// CPU only.
+  std::int64_t memory_limit = 0;
   Skipping skipping = Skipping::automatic;  ///< on a CPU
 };
 

@@ -39,8 +39,13 @@ std::vector<std::int64_t> kmeans_parallel_rows(Run& run, const ChunkSource& sour
   problem.batch = 1;
   problem.n_samples = n_candidates;
   problem.weighted = true;
+  problem.init = Init::kmeans_plusplus;
+  problem.residence = Residence::memory;
+  problem.result_bytes = 0;
+  Execution within = execution;
+  within.memory_limit = 0;  // the plan of the whole counted this
   std::vector<std::int64_t> rows;
-  backend.for_each_group(backend.plan(problem, execution), execution, [&](Run& inner, Items items) {
+  backend.for_each_group(backend.plan(problem, within), within, [&](Run& inner, Items items) {
     const MemorySource few(view, 0);
     prepare_items(inner, few, items, {weights.data(), 0});
     rows = kmeans_plusplus_rows(inner, few, reduced);

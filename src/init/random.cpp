@@ -46,14 +46,17 @@ std::vector<std::int64_t> random_rows(const InitRequest& request) {
     return rows;
   }
   // Efraimidis & Spirakis 2006: the k least of -ln(u) / w, in row order.
-  std::vector<std::pair<double, std::int64_t>> keys;
+  std::vector<std::pair<double, std::int64_t>> keys;  // a heap: of so many rows only k are kept
   for (std::int64_t i = 0; i < n; ++i) {
     if (!(request.weights[i] > 0)) continue;
-    keys.emplace_back(negative_log(1 - to_uniform(bits(i))) / request.weights[i], i);
-  }
-  if (k < static_cast<std::int64_t>(keys.size())) {
-    std::nth_element(keys.begin(), keys.begin() + k, keys.end());
-    keys.resize(static_cast<std::size_t>(k));
+    const std::pair key(negative_log(1 - to_uniform(bits(i))) / request.weights[i], i);
+    if (static_cast<std::int64_t>(keys.size()) == k) {
+      if (!(key < keys.front())) continue;
+      std::pop_heap(keys.begin(), keys.end());
+      keys.pop_back();
+    }
+    keys.push_back(key);
+    std::push_heap(keys.begin(), keys.end());
   }
   for (const auto& [key, row] : keys) rows.push_back(row);
   std::sort(rows.begin(), rows.end());

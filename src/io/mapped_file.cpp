@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -34,6 +35,28 @@ bool is_shorter(const Slot& slot) {
   struct stat status {};
   return ::fstat(slot.descriptor, &status) != 0 ||
          static_cast<std::uintptr_t>(status.st_size) < slot.end - slot.begin;
+}
+
+const Slot* slot_at(const void* pointer) {
+  const auto address = reinterpret_cast<std::uintptr_t>(pointer);
+  for (const Slot& slot : slots) {
+    const std::uintptr_t begin = slot.begin;
+    if (begin != 0 && begin <= address && address < slot.end) return &slot;
+  }
+  return nullptr;
+}
+
+/// Of the whole pages that hold these bytes, within their map. Advice that is not taken is no
+/// error.
+void advise(const void* begin, std::int64_t bytes, int advice) {
+  const Slot* slot = slot_at(begin);
+  if (!slot || bytes <= 0) return;
+  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto address = reinterpret_cast<std::uintptr_t>(begin);
+  const std::uintptr_t first = address / page * page;
+  const std::uintptr_t end =
+      std::min(slot->end.load(), address + static_cast<std::uintptr_t>(bytes));
+  ::madvise(reinterpret_cast<void*>(first), end - first, advice);
 }
 
 std::optional<std::size_t> take_slot() {
@@ -86,6 +109,12 @@ MappedFile::~MappedFile() {
   ::close(std::exchange(slot.descriptor, -1));
   if (!slot.lost) slot.taken = false;
 }
+
+bool is_mapped(const void* address) { return slot_at(address) != nullptr; }
+
+void map_will_need(const void* begin, std::int64_t bytes) { advise(begin, bytes, MADV_WILLNEED); }
+
+void map_done_with(const void* begin, std::int64_t bytes) { advise(begin, bytes, MADV_DONTNEED); }
 
 bool replace_lost_pages(void* address) {
   const auto lost = reinterpret_cast<std::uintptr_t>(address);

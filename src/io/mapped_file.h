@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <string>
 
@@ -25,6 +26,13 @@ class MappedFile {
   std::size_t size_ = 0;
   std::size_t slot_ = 0;  // where a signal handler finds this map
 };
+
+/// Does a map lie at this address?
+bool is_mapped(const void* address);
+/// Hints for bytes of a map: they come next; they are done with, and take no memory until they are
+/// touched again. Where no map lies they do nothing.
+void map_will_need(const void* begin, std::int64_t bytes);
+void map_done_with(const void* begin, std::int64_t bytes);
 
 /// For a handler of SIGBUS: what remains of the map at `address` becomes zeros, and
 /// check_maps_whole() will tell. False where no map lies there. Async-signal-safe.

@@ -15,13 +15,6 @@ namespace {
 
 constexpr std::int64_t kCopyBlock = 4 << 20;  // bytes
 
-DType point_type(const Array& array) {
-  if (const auto dtype = dtype_of(array.type)) return *dtype;
-  bad_file(array.path, "has dtype " + name_of(array.type) +
-                           "; points are float16, bfloat16, float32, float64, uint8 or int8: "
-                           "`warpmeans convert --dtype float32` makes such a file");
-}
-
 /// Why elements cannot be used where they lie.
 std::string reason_to_copy(const Array& array) {
   if (array.big_endian && array.type.size > 1) return "is big endian";
@@ -55,27 +48,42 @@ std::shared_ptr<const void> copy_of(const Array& array) {
   return copy;
 }
 
-/// (batch, rows, cols), where it lies if a view can say so.
-OpenMatrix matrix_of(const Array& array, std::int64_t batch, std::int64_t rows, std::int64_t cols) {
+/// Its view: where the elements lie if that can be said, else in a copy.
+OpenMatrix matrix_of(const Array& array) {
   OpenMatrix matrix;
-  matrix.view = MatrixView::dense(array.data, point_type(array), batch, rows, cols);
   matrix.format = array.format;
   matrix.owner = array.owner;
-  const std::size_t axes = array.shape.size();
+  matrix.view = view_of(array);
   if (!array.is_viewable()) {
     matrix.owner = copy_of(array);
-    matrix.view.data = matrix.owner.get();
-  } else if (axes > 1) {
-    matrix.view.row_stride = array.strides[axes - 2] / array.type.size;
-    matrix.view.batch_stride = axes > 2 ? array.strides[0] / array.type.size : 0;
+    const MatrixView& shape = matrix.view;
+    matrix.view =
+        MatrixView::dense(matrix.owner.get(), shape.dtype, shape.batch, shape.rows, shape.cols);
   }
   return matrix;
 }
 
 }  // namespace
 
-OpenMatrix open_points(const std::string& path, const FileOptions& options) {
-  const Array array = with_flat_features(open_array(path, options));
+DType point_type(const Array& array) {
+  if (const auto dtype = dtype_of(array.type)) return *dtype;
+  bad_file(array.path, "has dtype " + name_of(array.type) +
+                           "; points are float16, bfloat16, float32, float64, uint8 or int8: "
+                           "`warpmeans convert --dtype float32` makes such a file");
+}
+
+MatrixView view_of(const Array& array) {
+  const auto& shape = array.shape;
+  const std::size_t axes = shape.size();
+  const std::int64_t batch = axes == 3 ? shape[0] : 1, rows = axes == 3 ? shape[1] : shape[0];
+  MatrixView view = MatrixView::dense(array.data, point_type(array), batch, rows, array.n_cols());
+  if (axes > 1) view.row_stride = array.strides[axes - 2] / array.type.size;
+  if (axes > 2) view.batch_stride = array.strides[0] / array.type.size;
+  return view;
+}
+
+Array open_point_array(const std::string& path, const FileOptions& options) {
+  Array array = with_flat_features(open_array(path, options));
   const auto& shape = array.shape;
   if (shape.size() > 3) {
     bad_file(path, "has shape " + shape_text(shape) + "; expected (n, d) or (b, n, d)");
@@ -87,7 +95,11 @@ OpenMatrix open_points(const std::string& path, const FileOptions& options) {
     bad_file(path, "has no points: " + std::to_string(rows) + " rows of " + std::to_string(cols) +
                        " features, batch " + std::to_string(batch));
   }
-  return matrix_of(array, batch, rows, cols);
+  return array;
+}
+
+OpenMatrix open_points(const std::string& path, const FileOptions& options) {
+  return matrix_of(open_point_array(path, options));
 }
 
 OpenMatrix open_weights(const std::string& path) {
@@ -97,8 +109,9 @@ OpenMatrix open_weights(const std::string& path) {
     bad_file(path, "has dtype " + name_of(array.type) + " and shape " + shape_text(shape) +
                        "; weights are (n,) or (batch, n) of float32 or float64");
   }
-  if (shape.size() == 2) return matrix_of(array, 1, shape[0], shape[1]);
-  OpenMatrix matrix = matrix_of(array, 1, shape[0], 1);  // a column, to be seen as a row
+  OpenMatrix matrix = matrix_of(array);
+  if (shape.size() == 2) return matrix;
+  // A column, to be seen as a row.
   matrix.view = MatrixView::dense(matrix.view.data, matrix.view.dtype, 1, shape[0]);
   return matrix;
 }

@@ -25,6 +25,12 @@ struct OpenMatrix {
 /// points or no features; out_of_memory where a copy would not fit.
 OpenMatrix open_points(const std::string& path, const FileOptions& options = {});
 
+/// The parts of it: the array, checked to hold points; their type, or an error that names the file;
+/// and their view, of use where Array::is_viewable().
+Array open_point_array(const std::string& path, const FileOptions& options = {});
+DType point_type(const Array& array);
+MatrixView view_of(const Array& array);
+
 /// (n,) or (batch, n) float32 or float64, as a view with a row for each batch item.
 OpenMatrix open_weights(const std::string& path);
 

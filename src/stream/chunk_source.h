@@ -2,6 +2,7 @@
 // multiple of 1024 rows, so that sums in float64 fall into the same blocks whatever the chunk size.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -35,9 +36,14 @@ class MemorySource : public ChunkSource {
   std::vector<std::byte> gather(std::span<const std::int64_t> rows) const override;
 
  private:
+  std::int64_t rows_of_chunk(std::int64_t first) const {
+    return std::min(chunk_rows_, item_.rows - first);
+  }
+
   MatrixView item_;
   std::int64_t chunk_rows_;
   PointSource* hints_;
+  std::vector<std::byte> sample_;  // a copy, where there are hints
 };
 
 /// Rows behind PointSource::read: into two buffers, one being filled while the other is in use.
@@ -57,7 +63,7 @@ class ReadSource : public ChunkSource {
   mutable std::vector<std::byte> buffers_[2];
 };
 
-/// Every how many rows sample() takes one.
-std::int64_t sample_step(std::int64_t rows);
+/// Of so many rows, those that sample() has: a fixed number apart.
+std::vector<std::int64_t> sampled_rows(std::int64_t rows);
 
 }  // namespace warpmeans

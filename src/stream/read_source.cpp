@@ -7,9 +7,7 @@ namespace warpmeans {
 
 ReadSource::ReadSource(PointSource& points, std::int64_t chunk_rows)
     : points_(points), chunk_rows_(std::min(chunk_rows, points.rows())) {
-  std::vector<std::int64_t> sampled;
-  for (std::int64_t i = 0; i < points.rows(); i += sample_step(points.rows())) sampled.push_back(i);
-  sample_ = gather(sampled);
+  sample_ = gather(sampled_rows(points.rows()));
   const std::int64_t bytes =
       chunk_rows_ * points.cols() * static_cast<std::int64_t>(size_of(points.dtype()));
   for (auto& buffer : buffers_) {
@@ -46,8 +44,7 @@ void ReadSource::for_each(const std::function<void(const Chunk&)>& body) const {
 }
 
 MatrixView ReadSource::sample() const {
-  const std::int64_t step = sample_step(points_.rows());
-  return rows_at(sample_.data(), (points_.rows() + step - 1) / step);
+  return rows_at(sample_.data(), static_cast<std::int64_t>(sampled_rows(points_.rows()).size()));
 }
 
 std::vector<std::byte> ReadSource::gather(std::span<const std::int64_t> rows) const {

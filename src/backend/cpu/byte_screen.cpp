@@ -19,19 +19,16 @@ bool are_bytes(const Problem& p) {
 
 }  // namespace
 
-bool ByteScreen::kept(const Plan& plan) {
-  const Problem& p = plan.problem;
-  return p.stop_rule.max_iter >= 2 && plan.chunk_rows >= p.n_samples &&
-         p.n_samples * row_bytes(p.n_features) <= kMostKept;
+std::int64_t ByteScreen::kept_bytes(const Kernels& kernels, const Problem& p) {
+  const std::int64_t bytes = p.n_samples * row_bytes(p.n_features);
+  return used(kernels, p) && p.stop_rule.max_iter >= 2 && bytes <= kMostKept ? bytes : 0;
 }
 
-std::int64_t ByteScreen::workspace_bytes(const Kernels& kernels, const Plan& plan,
+std::int64_t ByteScreen::workspace_bytes(const Kernels& kernels, const Problem& p,
                                          std::int64_t workers) {
-  const Problem& p = plan.problem;
   if (!used(kernels, p)) return 0;
   const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
-  return (kept(plan) ? p.n_samples * row_bytes(p.n_features) : 0) +
-         k * (2 * byte_stride(p.n_features) + 20) +
+  return k * (2 * byte_stride(p.n_features) + 20) +
          workers * kernels.byte_scratch_bytes(p.n_features);
 }
 
@@ -39,7 +36,7 @@ ByteScreen::ByteScreen(const Kernels& kernels, const Plan& plan)
     : kernels_(kernels),
       problem_(plan.problem),
       used_(used(kernels, plan.problem)),
-      kept_(used_ && kept(plan)) {
+      kept_(used_ && plan.keep_bytes) {
   if (!used_) return;
   const std::int64_t n = problem_.n_samples, d = problem_.n_features;
   if (kept_) {

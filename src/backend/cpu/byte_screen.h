@@ -15,15 +15,17 @@ class ByteScreen {
  public:
   /// Dot products of more features could overflow 32 bits: float32 screens those.
   static constexpr std::int64_t kMostFeatures = 65536;
-  /// Points are kept as bytes where there is a next iteration, they are one chunk, and need no more
-  /// memory than this; else a task makes the bytes of its rows anew.
+  /// Points may be kept as bytes where there is a next iteration and they need no more memory than
+  /// this; where the plan does not keep them, a task makes the bytes of its rows anew.
   static constexpr std::int64_t kMostKept = std::int64_t{1} << 32;
 
   static bool used(const Kernels& kernels, const Problem& problem) {
     return kernels.bytes.tile != nullptr && problem.n_features <= kMostFeatures;
   }
-  /// What a ByteScreen and its workers allocate.
-  static std::int64_t workspace_bytes(const Kernels& kernels, const Plan& plan,
+  /// What all points take as bytes, if they may be kept; else 0.
+  static std::int64_t kept_bytes(const Kernels& kernels, const Problem& problem);
+  /// What a ByteScreen and its workers allocate beside them.
+  static std::int64_t workspace_bytes(const Kernels& kernels, const Problem& problem,
                                       std::int64_t workers);
 
   ByteScreen(const Kernels& kernels, const Plan& plan);
@@ -39,8 +41,6 @@ class ByteScreen {
   void finish_pass() { ready_ = true; }
 
  private:
-  static bool kept(const Plan& plan);
-
   const Kernels& kernels_;
   const Problem problem_;
   const bool used_, kept_;

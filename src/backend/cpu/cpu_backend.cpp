@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "backend/cpu/cpu_memory.h"
 #include "backend/cpu/cpu_run.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/thread_pool.h"
@@ -25,18 +26,13 @@ class CpuBackend : public Backend {
     plan.problem = problem;
     plan.kernel = "cpu/" + std::string(kernels.name);
     plan.threads = make_team(execution).threads();
-    const bool whole = execution.chunk_rows <= 0 || execution.chunk_rows >= problem.n_samples;
-    plan.chunk_rows = whole ? problem.n_samples : round_up(execution.chunk_rows, kSumBlock);
     plan.value_bits = sum_value_bits(problem);
     plan.limbs = sum_limbs(problem);
     // Items too small to share among threads, and enough of them, get a thread each.
     const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
     plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
                              (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
-    const std::int64_t runs = plan.items_in_parallel ? plan.threads : 1;
-    const std::int64_t workers = plan.items_in_parallel ? 1 : plan.threads;
-    plan.workspace_bytes =
-        runs * workspace_bytes(kernels, plan, bounds_shape(problem, execution, kernels), workers);
+    plan_memory(plan, kernels, execution);
     return plan;
   }
 
@@ -44,7 +40,8 @@ class CpuBackend : public Backend {
                       const std::function<void(Run&, Items)>& body) const override {
     const Kernels& kernels =
         find_kernels(execution.kernel, plan.problem.n_features, plan.problem.n_clusters);
-    const BoundsShape shape = bounds_shape(plan.problem, execution, kernels);
+    const BoundsShape shape =
+        plan.keep_bounds ? bounds_shape(plan.problem, execution, kernels) : BoundsShape{};
     const Team team = make_team(execution);
     if (!plan.items_in_parallel) {
       CpuRun run(plan, kernels, shape, execution.skipping, team);
@@ -62,23 +59,6 @@ class CpuBackend : public Backend {
           }
           for (std::int64_t b = begin; b < end; ++b) body(*run, {b, 1});
         });
-  }
-
- private:
-  /// What one run allocates beyond its input and results, to within small change.
-  static std::int64_t workspace_bytes(const Kernels& kernels, const Plan& plan,
-                                      const BoundsShape& shape, std::int64_t workers) {
-    const Problem& p = plan.problem;
-    const std::int64_t d = round_up(p.n_features, kFeaturePad);
-    const std::int64_t k = round_up(p.n_clusters, kernels.panel_width);
-    // label, norm, change (16) and up to two sorted entries (16), seed distance and index (12)
-    const std::int64_t per_point =
-        4 + 4 + 16 + 16 + 12 + (p.metric == Metric::cosine ? 8 : 0) + shape.bytes_per_point();
-    const std::int64_t per_value = 4 + 4 + (shape.groups ? 4 : 0) + 8 * plan.limbs +
-                                   static_cast<std::int64_t>(size_of(p.centroid_dtype()));
-    return p.n_samples * per_point + k * d * per_value + 4 * kept_values(p, kernels) +
-           ByteScreen::workspace_bytes(kernels, plan, workers) +
-           workers * (assign_scratch_bytes(kernels, p, shape) + 8 * k + 8 * plan.limbs * d);
   }
 };
 

@@ -284,6 +284,7 @@ void CpuRun::set_centroids(const MatrixView& centroids, bool normalize) {
     }
     write_centroid(j, row.data());
   }
+  seeding_.reset();  // what it kept of the points is needed no more
   std::fill(labels_.begin(), labels_.end(), -1);
   sums_.clear();
   bounds_.reset();
@@ -457,6 +458,8 @@ void CpuRun::begin_seeding(const ChunkSource& source) {
   }
   data.n = n_;
   data.n_clusters = k_;
+  data.may_sketch = plan_.seed_sketch;
+  data.most_gains = plan_.seed_gains;
   seeding_.emplace(data);
 }
 

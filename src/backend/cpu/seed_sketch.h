@@ -18,9 +18,11 @@ class SeedSketch {
   explicit SeedSketch(const SeedingData& data)
       : data_(data), d_padded_(round_up(data.layout.d, kFeaturePad)) {}
 
-  /// A sketch costs about as much as two steps, and pays where many steps are left. (Short rows are
-  /// not asked about.)
-  bool pays() const { return data_.n_clusters >= 32 && data_.n >= 4096; }
+  /// A sketch costs about as much as two steps, and pays where many steps are left. Short rows are
+  /// screened by tiles, without.
+  static bool pays(std::int64_t n, std::int64_t d, std::int64_t n_clusters) {
+    return d > kMostSeedTileFeatures && n_clusters >= 32 && n >= 4096;
+  }
   /// From kSketchAxes or more seeds as the screen sees them, (seeds, d_padded).
   void make(const AlignedVector<float>& seed_screen);
   bool empty() const { return sketches_.empty(); }

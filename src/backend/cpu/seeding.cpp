@@ -271,7 +271,7 @@ void Seeding::try_block(const Chunk& chunk, std::int64_t begin, std::int64_t end
   }
   // Gains are remembered, so that accepting a trial needs no second pass, up to a bound of memory.
   const auto most = static_cast<std::size_t>(
-      std::max<std::int64_t>(4096, data_.n / static_cast<std::int64_t>(workers_.size())));
+      std::max<std::int64_t>(4096, data_.most_gains / static_cast<std::int64_t>(workers_.size())));
   if (state.overflowed || state.gains.size() > most) {
     state.overflowed = true;
     state.gains.resize(kept);
@@ -359,7 +359,7 @@ void Seeding::accept_seed(std::int64_t row) {
     add_seed(static_cast<std::size_t>(trial));
   }
   trials_.rows.clear();
-  if (n_seeds_ == kSketchAxes && !short_rows_ && sketch_.pays()) sketch_.make(seed_screen_);
+  if (n_seeds_ == kSketchAxes && data_.may_sketch) sketch_.make(seed_screen_);
 }
 
 }  // namespace warpmeans::cpu

@@ -27,6 +27,8 @@ struct SeedingData {
   bool tiles_packed = false;
   std::int64_t n = 0;
   std::int64_t n_clusters = 0;
+  bool may_sketch = true;
+  std::int64_t most_gains = 0;  // to remember, of all workers together
 
   /// The rows of a chunk, as kernels take them.
   Rows rows_of(const Chunk& chunk) const {
