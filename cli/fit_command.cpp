@@ -98,6 +98,13 @@ void save(const FitArguments& arguments, KMeansResult& result, const FitContext&
 void print_details(const KMeansResult& result, const FitContext& context) {
   std::int64_t doubtful = 0, iterations = 0;
   double assign = 0, update = 0;
+  AssignWork work;
+  for (const AssignWork& of_item : result.work) {
+    work.scores += of_item.scores;
+    work.screened += of_item.screened;
+    work.skipped += of_item.skipped;
+    work.exact += of_item.exact;
+  }
   for (const auto& history : result.history) {
     for (const IterationStats& stats : history) {
       doubtful += stats.labels_doubtful;
@@ -115,6 +122,11 @@ void print_details(const KMeansResult& result, const FitContext& context) {
              result.kernel, result.threads, doubtful, labels > 0 ? 100 * doubtful / labels : 0,
              context.seconds_read, result.seconds_init, result.seconds_iterations, assign, update,
              context.seconds_total);
+  if (work.scores == 0) return;  // not counted on a GPU
+  fmt::print(stderr, "scores: {} of {} evaluated, {} skipped ({:.3g} %), {} again in float64\n",
+             work.screened, work.scores, work.skipped,
+             100 * static_cast<double>(work.skipped) / static_cast<double>(work.scores),
+             work.exact);
 }
 
 void print_summary(const KMeansResult& result, const FitContext& context) {
@@ -175,7 +187,9 @@ int run_fit(FitArguments& arguments) {
     fmt::print(stderr, "resuming from {}\n", arguments.checkpoint.path());
   }
   if (!arguments.quiet) tell_of_passes(inputs);
-  ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init);
+  const std::int64_t scores = points.rows * inputs.options.n_clusters;
+  ProgressPrinter progress(arguments.quiet, points.batch, inputs.options.n_init,
+                           arguments.verbose ? scores : 0);
   inputs.options.callback = [&](const Progress& now) {
     progress.show(now);
     return !stop_requested() && io::lost_file().empty();

@@ -16,9 +16,19 @@ Json history_of(const std::vector<IterationStats>& history) {
                     {"shift", stats.shift},
                     {"labels_changed", stats.labels_changed},
                     {"labels_doubtful", stats.labels_doubtful},
+                    {"scores_skipped", stats.scores_skipped},
                     {"seconds", stats.seconds}});
   }
   return rows;
+}
+
+Json json_of(const AssignWork& work) {
+  return {{"scores", work.scores},
+          {"screened", work.screened},
+          {"skipped", work.skipped},
+          {"exact", work.exact},
+          {"seconds_screen", work.seconds_screen},
+          {"seconds_exact", work.seconds_exact}};
 }
 
 /// The item's value, or a list of the items' for a batch.
@@ -58,6 +68,7 @@ Json fit_report(const KMeansResult& result, const FitContext& context) {
                        {"init", result.seconds_init},
                        {"iterations", result.seconds_iterations},
                        {"total", context.seconds_total}};
+  report["work"] = per_item(batch, [&](std::size_t b) -> Json { return json_of(result.work[b]); });
   report["history"] =
       per_item(batch, [&](std::size_t b) -> Json { return history_of(result.history[b]); });
   return report;

@@ -22,8 +22,12 @@ std::string where(const Progress& progress, std::int64_t batch, int n_init) {
 
 }  // namespace
 
-ProgressPrinter::ProgressPrinter(bool quiet, std::int64_t batch, int n_init)
-    : quiet_(quiet), terminal_(::isatty(STDERR_FILENO) == 1), batch_(batch), n_init_(n_init) {}
+ProgressPrinter::ProgressPrinter(bool quiet, std::int64_t batch, int n_init, std::int64_t scores)
+    : quiet_(quiet),
+      terminal_(::isatty(STDERR_FILENO) == 1 && scores == 0),
+      batch_(batch),
+      n_init_(n_init),
+      scores_(scores) {}
 
 ProgressPrinter::~ProgressPrinter() { finish(); }
 
@@ -58,9 +62,14 @@ void ProgressPrinter::redraw(const Progress& progress) {
 
 void ProgressPrinter::print_line(const Progress& progress) const {
   const IterationStats& stats = *progress.stats;
-  fmt::print(stderr, "{}  inertia {:.9g}  shift {:.4g}  changed {}  {:.3f} s\n",
+  std::string skipped;
+  if (scores_ > 0) {
+    skipped = fmt::format("  skipped {:.1f} %", 100 * static_cast<double>(stats.scores_skipped) /
+                                                    static_cast<double>(scores_));
+  }
+  fmt::print(stderr, "{}  inertia {:.9g}  shift {:.4g}  changed {}{}  {:.3f} s\n",
              where(progress, batch_, n_init_), stats.inertia, stats.shift, stats.labels_changed,
-             stats.seconds);
+             skipped, stats.seconds);
   std::fflush(stderr);
 }
 

@@ -10,7 +10,9 @@ namespace warpmeans::cli {
 
 class ProgressPrinter {
  public:
-  ProgressPrinter(bool quiet, std::int64_t batch, int n_init);
+  /// `scores`: those of a full pass over the points, to print a line an iteration with the share
+  /// that was skipped; 0: a bar on a terminal, and lines elsewhere.
+  ProgressPrinter(bool quiet, std::int64_t batch, int n_init, std::int64_t scores = 0);
   ~ProgressPrinter();
   ProgressPrinter(const ProgressPrinter&) = delete;
   ProgressPrinter& operator=(const ProgressPrinter&) = delete;
@@ -30,6 +32,7 @@ class ProgressPrinter {
   bool drawn_ = false;
   std::int64_t batch_;
   int n_init_;
+  std::int64_t scores_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point last_draw_{};
 };

@@ -113,7 +113,19 @@ typedef struct wm_iteration {
   double seconds_assign;
   double seconds_update;
   double seconds;
+  int64_t scores_skipped; /* of n x k, those that carried bounds excluded */
 } wm_iteration;
+
+/* What the passes over a batch item's points did; a score is one point with one centroid. All 0 on
+ * a GPU. Made by the library only, as wm_iteration is. */
+typedef struct wm_work {
+  int64_t scores;        /* that full passes take */
+  int64_t screened;      /* evaluated in low precision, with a proved bound */
+  int64_t skipped;       /* excluded by bounds carried from earlier iterations */
+  int64_t exact;         /* evaluated in float64 */
+  double seconds_screen; /* of all threads together */
+  double seconds_exact;
+} wm_work;
 
 /* What a progress callback sees. Made by the library only, as wm_iteration is; valid during the
  * call. */
@@ -261,6 +273,8 @@ WM_EXPORT int64_t wm_result_history_size(const wm_result* result, int64_t batch_
 /* Row `iteration`, from 0, of that history; NULL for one that is none. */
 WM_EXPORT const wm_iteration* wm_result_history(const wm_result* result, int64_t batch_item,
                                                 int64_t iteration);
+/* NULL for a batch item that is none. */
+WM_EXPORT const wm_work* wm_result_work(const wm_result* result, int64_t batch_item);
 WM_EXPORT int32_t wm_result_interrupted(const wm_result* result); /* 1: the callback stopped it */
 /* Validation, statistics and initial centroids; iterations and the last assignment. */
 WM_EXPORT double wm_result_seconds_init(const wm_result* result);

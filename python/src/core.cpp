@@ -96,6 +96,17 @@ std::vector<std::int64_t> order_by_label(const KMeansResult& result) {
   return order;
 }
 
+nb::dict to_dict(const AssignWork& work) {
+  nb::dict out;
+  out["scores"] = work.scores;
+  out["screened"] = work.screened;
+  out["skipped"] = work.skipped;
+  out["exact"] = work.exact;
+  out["seconds_screen"] = work.seconds_screen;
+  out["seconds_exact"] = work.seconds_exact;
+  return out;
+}
+
 nb::dict to_dict(KMeansResult&& result, std::vector<std::int64_t>&& order, const MatrixView& points,
                  bool batched) {
   const auto batch = static_cast<std::size_t>(points.batch);
@@ -113,6 +124,9 @@ nb::dict to_dict(KMeansResult&& result, std::vector<std::int64_t>&& order, const
   nb::list histories;
   for (auto& rows : result.history) histories.append(bytes_of(std::move(rows)));
   out["history"] = histories;
+  nb::list works;
+  for (const AssignWork& work : result.work) works.append(to_dict(work));
+  out["work"] = works;
   out["inertia"] = per_item(std::move(result.inertia), batched);
   out["n_iter"] = per_item(std::move(result.n_iter), batched);
   out["converged"] = per_item(std::move(result.converged), batched);

@@ -37,6 +37,8 @@ def test_result_is_what_the_definitions_say(points, dtype):
     assert result.history.shape == (result.n_iter,)
     assert result.history["labels_changed"][0] == len(x)
     assert (np.diff(result.history["inertia"]) <= 0).all()
+    assert result.work["scores"] % (len(x) * len(result.counts)) == 0
+    assert result.work["screened"] + result.work["skipped"] >= result.work["scores"]
     assert result.kernel.startswith("cpu/") and result.threads >= 1
 
 

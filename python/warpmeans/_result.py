@@ -63,6 +63,10 @@ class KMeansResult(_Fields):
         ``labels_doubtful``, ``scores_skipped``, ``seconds_assign``, ``seconds_update`` and
         ``seconds``. The inertia is that of the iteration's labels with the centroids they were
         assigned to.
+    work : dict, or a list with one for each item
+        What the passes over the points did, in scores of a point with a centroid: ``scores`` that
+        full passes take, ``screened``, ``skipped`` by carried bounds, and ``exact`` in float64;
+        ``seconds_screen`` and ``seconds_exact`` of all threads together. On a GPU all are 0.
     metric : str
     interrupted : bool
         The callback, or an exception, ended the fit early.
@@ -76,6 +80,7 @@ class KMeansResult(_Fields):
     converged: Any
     bad: Any = False
     history: Any = None
+    work: Any = None
     metric: str
     interrupted: bool = False
     seconds_init: float | None = None
@@ -115,6 +120,7 @@ def make_result(fields, kind, metric):
     result.converged = answer(converged.view(np.bool_)) if batched else bool(converged)
     result.n_nonempty = answer(fields["n_nonempty"])
     result.history = history if batched else history[0]
+    result.work = fields["work"] if batched else fields["work"][0]
     result.metric = metric
     for name in ("interrupted", "seconds_init", "seconds_iterations", "kernel", "threads"):
         setattr(result, name, fields[name])

@@ -44,6 +44,11 @@ wm_status wm_fit(const wm_matrix* points, const wm_options* options, wm_result**
       for (const IterationStats& stats : item) rows.push_back(row_of(stats));
     }
     r.fit.history.clear();
+    r.work.reserve(r.fit.work.size());
+    for (const AssignWork& w : r.fit.work) {
+      r.work.push_back(
+          {w.scores, w.screened, w.skipped, w.exact, w.seconds_screen, w.seconds_exact});
+    }
   });
 }
 

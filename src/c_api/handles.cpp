@@ -114,7 +114,7 @@ wm_matrix matrix_of(const MatrixView& view) {
 
 wm_iteration row_of(const IterationStats& stats) {
   return {stats.inertia,        stats.shift,          stats.labels_changed, stats.labels_doubtful,
-          stats.seconds_assign, stats.seconds_update, stats.seconds};
+          stats.seconds_assign, stats.seconds_update, stats.seconds,        stats.scores_skipped};
 }
 
 }  // namespace warpmeans::c_api

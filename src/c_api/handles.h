@@ -21,6 +21,7 @@ struct wm_options {
 struct wm_result {
   warpmeans::KMeansResult fit;  // predict: labels and inertia; transform: nothing
   std::vector<std::vector<wm_iteration>> history;
+  std::vector<wm_work> work;
   std::vector<double> label_distances;   // predict: (batch, n)
   warpmeans::Matrix centroid_distances;  // transform: (batch, n, k)
   warpmeans::MatrixView distances;       // of one of the two

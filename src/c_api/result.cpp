@@ -59,6 +59,13 @@ const wm_iteration* wm_result_history(const wm_result* result, int64_t batch_ite
   return &(*history_of(result, batch_item))[static_cast<std::size_t>(iteration)];
 }
 
+const wm_work* wm_result_work(const wm_result* result, int64_t batch_item) {
+  if (!result || batch_item < 0 || batch_item >= static_cast<int64_t>(result->work.size())) {
+    return nullptr;
+  }
+  return &result->work[static_cast<std::size_t>(batch_item)];
+}
+
 int32_t wm_result_interrupted(const wm_result* result) {
   return result && result->fit.interrupted ? 1 : 0;
 }

@@ -83,6 +83,7 @@ static void null_getters(void) {
   CHECK(!wm_result_n_iter(NULL) && !wm_result_converged(NULL) && !wm_result_n_nonempty(NULL));
   CHECK(!wm_result_centroids(NULL).data && !wm_result_distances(NULL).data);
   CHECK(wm_result_history_size(NULL, 0) == 0 && !wm_result_history(NULL, 0, 0));
+  CHECK(!wm_result_work(NULL, 0));
   CHECK(!wm_result_interrupted(NULL) && !wm_result_kernel(NULL) && !wm_result_threads(NULL));
   CHECK(wm_result_seconds_init(NULL) == 0 && wm_result_seconds_iterations(NULL) == 0);
 }

@@ -168,6 +168,11 @@ static void whole_job(wm_metric metric) {
     CHECK(wm_result_converged(result)[b] == 1);
     CHECK(wm_result_n_nonempty(result)[b] >= 1 && wm_result_n_nonempty(result)[b] <= kClusters);
   }
+  CHECK(wm_result_work(result, kBatch) == NULL && wm_result_work(result, -1) == NULL);
+  for (int64_t b = 0; b < kBatch; ++b) {
+    const wm_work* work = wm_result_work(result, b);
+    CHECK(work && work->scores > 0 && work->screened + work->skipped >= work->scores);
+  }
   CHECK(wm_result_history_size(result, kBatch) == 0 && wm_result_history_size(result, -1) == 0);
   CHECK(!wm_result_interrupted(result) && wm_result_distances(result).data == NULL);
   CHECK(strncmp(wm_result_kernel(result), "cpu/", 4) == 0 && wm_result_threads(result) >= 1);

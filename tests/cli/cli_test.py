@@ -57,9 +57,19 @@ class FitTest(ProgramTest):
         self.assertEqual(len(figures["history"]), figures["n_iter"])
         self.assertEqual(
             list(figures["history"][0]),
-            ["inertia", "shift", "labels_changed", "labels_doubtful", "seconds"],
+            [
+                "inertia",
+                "shift",
+                "labels_changed",
+                "labels_doubtful",
+                "scores_skipped",
+                "seconds",
+            ],
         )
         self.assertEqual(figures["history"][0]["labels_changed"], 4)
+        work = figures["work"]
+        self.assertEqual(work["scores"] % (4 * 2), 0)
+        self.assertEqual(work["screened"] + work["skipped"], work["scores"])
         self.assertEqual(len(os.listdir(self.folder)), 4, os.listdir(self.folder))
 
     def test_summary_progress_and_quiet(self):
