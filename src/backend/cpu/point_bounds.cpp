@@ -24,7 +24,7 @@ BoundsShape bounds_shape(const Problem& p, const Execution& execution, const Ker
   if (kernels.keeps_tiles(p.n_features, k) || k <= 2 * kNarrowest || p.stop_rule.max_iter < 2) {
     return {};
   }
-  if (execution.skipping == Skipping::automatic && (n < 4096 || p.stop_rule.max_iter < 4))
+  if (execution.skipping == Skipping::automatic && (n < 16384 || p.stop_rule.max_iter < 4))
     return {};
   BoundsShape shape;
   for (shape.width = kNarrowest;; shape.width *= 2) {
@@ -44,8 +44,7 @@ PointBounds::PointBounds(const Plan& plan, const BoundsShape& shape, Skipping sk
       n_(plan.problem.n_samples),
       d_(plan.problem.n_features),
       k_(plan.problem.n_clusters),
-      period_(std::clamp<std::int64_t>(n_ / 16 / kSumBlock * kSumBlock, kSumBlock, 8 * kSumBlock)) {
-}
+      period_(std::max(n_ / 8 / kSumBlock * kSumBlock, kSumBlock)) {}
 
 void PointBounds::begin_items(double norm_scale, double root_mean_square) {
   norm_scale_ = norm_scale;
@@ -60,6 +59,7 @@ void PointBounds::begin_items(double norm_scale, double root_mean_square) {
 void PointBounds::reset() {
   phase_ = Phase::off;
   have_labels_ = valid_ = measured_ = false;
+  passes_ = pilots_ = pause_ = next_pause_ = 0;
 }
 
 std::int64_t PointBounds::bounded_rows() const {
@@ -69,36 +69,61 @@ std::int64_t PointBounds::bounded_rows() const {
              : n_ / period_ * kStripe + std::min<std::int64_t>(n_ % period_, kStripe);
 }
 
-/// Would a pass over all points be cheaper with bounds? In cycles a row, roughly, as measured.
-bool PointBounds::pays() const {
-  constexpr double kTest = 30, kTestGroup = 1;     // are all its groups excluded?
-  constexpr double kOpen = 300, kOpenFeature = 1;  // its screen row, own distance, label
-  constexpr double kPair = 60, kWaste = 1.25;      // tiles that are not full
-  constexpr double kPlain = 60, kPlainFeature = 1;
-  constexpr double kWorthwhile = 0.75;
+/// Of a pass that reads this share of the rows and evaluates so many groups for a row; negative
+/// ones: of a full pass. In cycles a row, roughly, as measured.
+double PointBounds::cost(double opened, double pairs) const {
+  constexpr double kPlain = 60, kFeature = 1;   // its label, its coordinates
+  constexpr double kTest = 30, kTestGroup = 1;  // are all its groups excluded?
+  constexpr double kOpen = 300;                 // own distance, bounds and lists of an open row
+  constexpr double kPair = 60, kWaste = 1.25;   // tiles that are not full
   const auto d = static_cast<double>(d_), lanes = static_cast<double>(kernels_.panel_width / 2);
   const double score = d / (2 * lanes);
-  const double byte_score = kernels_.name == "amx" ? 0.14 : 0.28;  // of a float32 score
-  const double plain = kPlain + kPlainFeature * d +
-                       (kernels_.bytes.tile ? byte_score : 1.0) * static_cast<double>(k_) * score;
-  const double bounded = kTest + kTestGroup * static_cast<double>(shape_.groups) +
-                         opened_ * (kOpen + kOpenFeature * d) +
-                         pairs_ * (kPair + kWaste * static_cast<double>(shape_.width) * score);
-  return bounded < kWorthwhile * plain;
+  if (opened < 0) {
+    const double byte_score = kernels_.name == "amx" ? 0.14 : 0.28;  // of a float32 score
+    return kPlain + kFeature * d +
+           (kernels_.bytes.tile ? byte_score : 1.0) * static_cast<double>(k_) * score;
+  }
+  return kTest + kTestGroup * static_cast<double>(shape_.groups) + opened * (kOpen + kFeature * d) +
+         pairs * (kPair + kWaste * static_cast<double>(shape_.width) * score);
+}
+
+/// What the pass before has shown. Bounds for all rows must earn what making them costs in as many
+/// passes as there have been: a fit seldom knows how far it has to go. A pilot that does not
+/// promise that soon is paused, each time for longer.
+PointBounds::Phase PointBounds::next_phase() {
+  constexpr int kPilots = 4, kFirstPause = 4, kFewest = 6;
+  const double plain = cost(-1, -1);
+  if (phase_ == Phase::off) {
+    if (pause_ > 0) return --pause_ > 0 ? Phase::off : Phase::pilot;
+    return Phase::pilot;
+  }
+  if (!measured_) return phase_;
+  const double saved = plain - cost(opened_, pairs_);
+  if (phase_ == Phase::whole) {
+    if (saved > 0) return phase_;
+  } else {
+    const double made = cost(1, static_cast<double>(shape_.groups));
+    if (saved * std::max(passes_, kFewest) > std::max(0.0, made - plain) + 0.25 * plain) {
+      return Phase::whole;
+    }
+    if (++pilots_ < kPilots) return phase_;
+  }
+  pilots_ = 0;
+  pause_ = next_pause_ = next_pause_ == 0 ? kFirstPause : 2 * next_pause_;
+  return Phase::off;
 }
 
 void PointBounds::begin_pass(const Team& team, const CentroidPanels& panels) {
   const bool usable = shape_.groups > 0 && have_labels_ && units_ > 0 &&
                       panels.scale() == norm_scale_ && !panels.any_hopeless();
   have_labels_ = true;
-  if (!usable) {
+  ++passes_;
+  Phase wanted = Phase::off;
+  if (usable) wanted = skipping_ == Skipping::on ? Phase::whole : next_phase();
+  if (wanted == Phase::off) {
     phase_ = Phase::off;
+    valid_ = measured_ = false;
     return;
-  }
-  Phase wanted = Phase::whole;
-  if (skipping_ == Skipping::automatic) {
-    wanted = phase_ == Phase::off ? Phase::pilot : phase_;
-    if (measured_) wanted = pays() ? Phase::whole : Phase::pilot;
   }
   if (wanted != phase_ || !valid_) enter(wanted, panels.panels());
   round_drifts();

@@ -66,7 +66,7 @@ class PointBounds {
   /// off: no bounds. pilot: those of a few rows, to see what bounds would do. whole: of all rows.
   enum class Phase { off, pilot, whole };
 
-  static constexpr std::int64_t kStripe = 128;         // rows of the pilot in a period
+  static constexpr std::int64_t kStripe = 64;          // rows of the pilot in a period
   static constexpr int kDriftBits = 16;                // of a unit that a drift is counted in
   static constexpr std::int64_t kMostDrift = 1 << 14;  // units, until bounds are made anew
 
@@ -78,7 +78,8 @@ class PointBounds {
   void group(const Panels& panels);
   void pack(const Team& team, const Panels& panels);
   void round_drifts();
-  bool pays() const;
+  Phase next_phase();
+  double cost(double opened, double pairs) const;
 
   const Kernels& kernels_;
   const BoundsShape shape_;
@@ -93,6 +94,10 @@ class PointBounds {
   bool fresh_ = false;
   double opened_ = 1;  // share of the bounded rows that the last pass read
   double pairs_ = 1;   // groups that it evaluated for a row
+  int passes_ = 0;     // since the centroids were given
+  int pilots_ = 0;     // passes of the pilot at hand that were not fresh
+  int pause_ = 0;      // passes without bounds before the next pilot
+  int next_pause_ = 0;
 
   AlignedVector<std::uint16_t> lower_;  // (rows, stride) units
   AlignedVector<std::int32_t> upper_;   // (rows) parts of a unit
