@@ -45,7 +45,7 @@ class FitTest(ProgramTest):
         self.assertEqual(
             list(figures),
             "n_samples n_features n_clusters dtype metric precision device threads kernel seed "
-            "inertia n_iter converged n_nonempty seconds history".split(),
+            "inertia n_iter converged n_nonempty seconds work history".split(),
         )
         self.assertEqual(list(figures["seconds"]), ["read", "init", "iterations", "total"])
         self.assertEqual(figures["n_samples"], 4)
