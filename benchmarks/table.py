@@ -112,7 +112,7 @@ def load(folder):
             )
             if key not in newest or newest[key]["run"]["date"] < head["date"]:
                 newest[key] = {**row, "run": head}
-    rows = {what: [] for what in ("fit", "converge", "init", "small", "settle", "python")}
+    rows = {what: [] for what in ("fit", "converge", "init", "small", "settle", "stream", "python")}
     for (what, _), row in newest.items():
         rows.setdefault(what, []).append(row)
     rows["fit"].sort(key=lambda row: row["id"])
@@ -290,6 +290,33 @@ def settling(rows):
     return text
 
 
+def streaming(rows):
+    text = "## Files larger than memory\n\n"
+    for row in rows:
+        text += f"{row['n']} × {row['d']} float32, a file of {row['bytes'] / 2**30:.1f} GiB, k = {row['k']},"
+        text += f" {row['memory'] / 2**30:g} GiB allowed; from the page cache. A pass of ours is a Lloyd"
+        text += " iteration; of MiniBatchKMeans, one `partial_fit` of every row. Inertia is that of the"
+        text += " centroids, all judged by the same program.\n\n"
+        lines = []
+        for name, entry in row["competitors"].items():
+            title = {"warpmeans": "**warpmeans --memory**"}.get(name, name)
+            title = {"whole file mapped": "warpmeans, whole file mapped"}.get(name, title)
+            lines.append(
+                [
+                    title,
+                    f"{entry['seconds_pass']:.2f}",
+                    str(entry["passes"]),
+                    f"{entry['inertia']:.6g}",
+                    f"{entry['anonymous'] / 2**20:.0f}",
+                ]
+            )
+        text += table(["", "s a pass", "passes", "inertia", "anonymous memory, MiB"], lines)
+        same = "the same bits" if row["same_bits"] else "DIFFERENT BITS"
+        text += f"\nUnder the limit: {same} as without, and {row['pass_ratio']:.2f} of its time a pass"
+        text += " (bar: ≤ 1.1).\n\n"
+    return text
+
+
 def python(rows):
     text = PYTHON
     for kind, title in PYTHON_TABLES.items():
@@ -409,6 +436,7 @@ def main():
         ("init", initialisation),
         ("small", small),
         ("settle", settling),
+        ("stream", streaming),
         ("python", python),
     ]
     text = HOW + "\n" + "".join(make(rows[what]) for what, make in sections if rows[what])

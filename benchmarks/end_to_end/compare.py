@@ -7,6 +7,7 @@ and threads, float32. benchmarks/README.md says how to prepare and how to read t
     compare.py --what init             greedy k-means++ and whole default fits on Fashion-MNIST
     compare.py --what small            small problems and a batch of tiny ones
     compare.py --what settle           the update's cost as labels settle
+    compare.py --what stream           a file of 4 GB in 1 GiB of memory; --points N: a smaller one
 """
 
 import argparse
@@ -17,6 +18,7 @@ import measure_converge
 import measure_fit
 import measure_init
 import measure_small
+import measure_stream
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 MODES = {
@@ -25,6 +27,7 @@ MODES = {
     "init": measure_init.measure,
     "small": measure_small.measure,
     "settle": measure_small.measure,
+    "stream": measure_stream.measure,
 }
 
 
@@ -61,6 +64,7 @@ def parse():
     )
     add("--seeds", type=int, default=5, help="default fits of each k (init; default 5)")
     add("--fits", type=int, default=3, help="fits of a shape (converge; default 3)")
+    add("--points", type=int, default=8_000_000, help="of the file (stream; default 8000000)")
     add("--runner", type=Path, default=BENCHMARKS.parent / "build" / "warpmeans_runner")
     add("--cache", type=Path, default=BENCHMARKS / ".cache", help="folder for the data")
     add("--fashion-mnist", type=Path, default="/usr/share/datasets/fashion-mnist", metavar="FOLDER")

@@ -59,7 +59,7 @@ Tables make_tables() {
 }
 
 /// Where a pass in bytes costs less than one in float32, and with tiles of AMX less than with
-/// vectors: docs/cpu.md has the measurements.
+/// vectors: docs/cpu.md has the measurements that the edges lie between.
 bool bytes_pay(std::string_view name, std::int64_t d, std::int64_t k) {
   return k > 16 && d * k >= 4096 && (name != "amx" || d >= 96);
 }
