@@ -75,10 +75,9 @@ class Run {
   virtual void prepare(const Chunk&) = 0;  // magnitudes, norms, NaN/Inf; one read
   virtual void finish_prepare() = 0;       // waits; throws on NaN/Inf
 
-  // ---- seeding of a single item, where Backend::can_seed; the mass of a point is weight x squared
-  // distance to its nearest seed, and before
-  // ---- the first seed its weight
-  virtual void begin_seeding(const ChunkSource&) = 0;
+  // ---- seeding of a single item, numbered within the run; the mass of a point is weight x squared
+  // ---- distance to its nearest seed, and before the first seed its weight
+  virtual void begin_seeding(const ChunkSource&, std::int64_t item) = 0;
   /// For each u in [0, 1): the row where the running mass passes that fraction of the whole.
   virtual std::vector<std::int64_t> draw(std::span<const double> u) = 0;  // waits
   /// What the whole mass would be with each of these rows as one more seed.
@@ -91,6 +90,8 @@ class Run {
                                                 std::uint32_t round) = 0;  // waits
   virtual std::vector<double> seed_weights() = 0;  // weight nearest to each seed; waits
   virtual double whole_mass() = 0;                 // waits
+  /// Copies of some rows of the item, dense, in their own dtype.
+  virtual std::vector<std::byte> gather(std::span<const std::int64_t> rows) = 0;  // waits
 
   // ---- Lloyd
   /// (k, d) for each item, or one for all, of any dtype, rounded to the plan's; forgets labels and
@@ -106,6 +107,8 @@ class Run {
                                       bool /*normalize*/) {
     return false;
   }
+  /// The rows that set_centroids_to_seeds chose, (items, k). Waits.
+  virtual std::vector<std::int64_t> chosen_rows() { return {}; }
   /// Puts a run of one item where a checkpoint was: centroids as set_centroids takes them, and the
   /// history up to the iteration that began with them. That iteration is the next; its row stays as
   /// given, since which labels changed cannot be found again. Throws if the centroids move
@@ -146,8 +149,6 @@ class Backend {
  public:
   virtual ~Backend() = default;
   virtual Plan plan(const Problem&, const Execution&) const = 0;
-  /// Can its runs seed an item by steps (k-means++, k-means||)? If not, a CPU run chooses the rows.
-  virtual bool can_seed() const { return true; }
   /// Can its runs resume, and work on one item at a time?
   virtual bool can_checkpoint() const { return true; }
   /// Calls body(run, items) until every batch item was there. On a CPU an item at a time: small

@@ -91,45 +91,22 @@ class Fit {
 
   const double* weights_of(std::int64_t b) const { return weights_of_item(weights_, points_, b); }
 
-  /// Rows of item b that its first centroids are.
+  /// Rows of the run's item i that its first centroids are.
   std::vector<std::int64_t> initial_rows(Run& run, const ChunkSource& source,
-                                         const Backend& backend, const Plan& plan,
-                                         const Execution& execution, std::int64_t b, int attempt) {
+                                         std::int64_t first_item, std::int64_t i, int attempt) {
+    const std::int64_t b = first_item + i;
     const InitRequest request{points_.rows,
                               options_.n_clusters,
                               weights_of(b),
                               options_.seed,
                               static_cast<std::uint32_t>(attempt),
-                              [&, b, attempt] { return progress_.report(b, attempt, 0, nullptr); }};
+                              [&, b, attempt] { return progress_.report(b, attempt, 0, nullptr); },
+                              i};
     if (options_.init == Init::random || progress_.stopped()) return random_rows(request);
     if (options_.init == Init::kmeans_parallel) {
-      return kmeans_parallel_rows(run, source, request, backend, plan, execution);
+      return kmeans_parallel_rows(run, source, request, backend_, plan_, execution_);
     }
     return kmeans_plusplus_rows(run, source, request);
-  }
-
-  /// The same by a CPU run, for a backend that cannot seed by steps: the same draws, the same rows.
-  std::vector<std::int64_t> initial_rows_on_cpu(std::int64_t b, int attempt) {
-    if (points_.device.kind == DeviceKind::cuda) {
-      throw Error(ErrorCode::unsupported,
-                  "fit: init \"" + std::string(name_of(options_.init)) +
-                      "\" does not take points in device memory yet; use \"kmeans++\" or "
-                      "\"random\", give init_centroids, or pass the points in host memory");
-    }
-    Execution on_cpu = execution_;
-    on_cpu.device = {DeviceKind::cpu, 0};
-    on_cpu.kernel.clear();
-    Problem single = fit_problem(input_, options_);
-    single.batch = 1;
-    single.precision = Precision::exact;  // seeding is exact whatever assigns
-    const Plan plan = cpu_backend().plan(single, on_cpu);
-    std::vector<std::int64_t> rows;
-    cpu_backend().for_each_group(plan, on_cpu, [&](Run& run, Items items) {
-      const auto source = input_.open({b, 1}, plan);
-      prepare_items(run, *source, items, {weights_of(b), 0});
-      rows = initial_rows(run, *source, cpu_backend(), plan, on_cpu, b, attempt);
-    });
-    return rows;
   }
 
   void init_centroids(Run& run, const ChunkSource& source, Items items, int attempt) {
@@ -147,10 +124,7 @@ class Fit {
     }
     std::vector<std::int64_t> rows;
     for (std::int64_t i = 0; i < items.count; ++i) {
-      const std::vector<std::int64_t> of_item =
-          options_.init == Init::random || progress_.stopped() || backend_.can_seed()
-              ? initial_rows(run, source, backend_, plan_, execution_, items.first + i, attempt)
-              : initial_rows_on_cpu(items.first + i, attempt);
+      const std::vector<std::int64_t> of_item = initial_rows(run, source, items.first, i, attempt);
       rows.insert(rows.end(), of_item.begin(), of_item.end());
     }
     run.set_centroids_to_rows(source, rows, normalize);

@@ -240,7 +240,6 @@ TEST_F(CudaApiTest, RefusalsSayWhy) {
   KMeansOptions seeded = f.options;
   seeded.init = Init::kmeans_parallel;
   expect_error(ErrorCode::unsupported, "kmeans_parallel", [&] { call(bytes, seeded); });
-  expect_error(ErrorCode::unsupported, "kmeans_parallel", [&] { fit(f.view, seeded, {}); });
   MatrixView on_host = f.host.view;
   expect_error(ErrorCode::invalid_argument, "device memory", [&] {
     cuda::fit_async(on_host, f.options, f.outputs(), workspace.as<void>(), bytes, nullptr);

@@ -7,57 +7,15 @@
 #include <set>
 #include <tuple>
 
-#include "backend.h"
 #include "core/philox.h"
 #include "init/init.h"
-#include "lloyd.h"
-#include "stream/chunk_source.h"
+#include "support/chosen_rows.h"
 #include "support/compare.h"
 #include "support/forced_kernel.h"
 #include "support/generators.h"
 
 namespace warpmeans::test {
 namespace {
-
-using RowList = std::vector<std::int64_t>;
-using Weights = std::vector<double>;
-
-struct InitCase {
-  std::int64_t k = 8;
-  Metric metric = Metric::euclidean;
-  Init init = Init::kmeans_plusplus;
-  std::uint64_t seed = 0;
-  std::uint32_t attempt = 0;
-};
-
-/// The rows an init method chooses, found as fit finds them.
-RowList chosen_rows(const MatrixView& points, const InitCase& c, const Weights& weights = {},
-                    const Execution& execution = {}) {
-  Problem problem;
-  problem.n_samples = points.rows;
-  problem.n_features = points.cols;
-  problem.n_clusters = c.k;
-  problem.dtype = points.dtype;
-  problem.metric = c.metric;
-  problem.weighted = !weights.empty();
-  const Backend& backend = cpu_backend();
-  const Plan plan = backend.plan(problem, execution);
-  const double* w = weights.empty() ? nullptr : weights.data();
-  InitRequest request{points.rows, c.k, w, c.seed, c.attempt, [] { return true; }};
-  RowList rows;
-  backend.for_each_group(plan, execution, [&](Run& run, Items items) {
-    const MemorySource source(points, plan.chunk_rows);
-    prepare_items(run, source, items, {w, 0});
-    if (c.init == Init::random) {
-      rows = random_rows(request);
-    } else if (c.init == Init::kmeans_parallel) {
-      rows = kmeans_parallel_rows(run, source, request, backend, plan, execution);
-    } else {
-      rows = kmeans_plusplus_rows(run, source, request);
-    }
-  });
-  return rows;
-}
 
 reference::Table compared_rows(const MatrixView& points, Metric metric) {
   reference::Table rows;
@@ -179,15 +137,6 @@ class NaiveKMeansPlusPlus {
   Weights mass_, sq_distance_;
   RowList chosen_;
 };
-
-/// Zero for every fourth point, and in between from 0.01 to 100.
-Weights some_weights(std::int64_t n) {
-  Weights weights;
-  for (std::int64_t i = 0; i < n; ++i) {
-    weights.push_back(i % 4 == 1 ? 0 : std::pow(10.0, static_cast<double>(i % 5) - 2));
-  }
-  return weights;
-}
 
 bool all_distinct(const RowList& rows) {
   return std::set<std::int64_t>(rows.begin(), rows.end()).size() == rows.size();

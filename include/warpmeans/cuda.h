@@ -35,8 +35,8 @@ struct FitOutputs {
 WM_EXPORT std::size_t workspace_bytes(const MatrixView& points, const KMeansOptions& options);
 
 /// Enqueues a whole fit of (batch, n, d) device points. `options.init` is Init::given with
-/// init_centroids in device memory, Init::kmeans_plusplus (the rows that a CPU picks), or, without
-/// weights, Init::random; one attempt, whatever n_init. Without fixed_iterations, iterations after
+/// init_centroids in device memory, Init::kmeans_plusplus or Init::random (the rows that a CPU
+/// picks); one attempt, whatever n_init. Without fixed_iterations, iterations after
 /// an item's stop are enqueued too and do nothing. Throws Error as fit() does for what is wrong
 /// with the arguments; what is wrong with the data comes back in FitOutputs::bad.
 WM_EXPORT void fit_async(const MatrixView& points, const KMeansOptions& options,

@@ -25,4 +25,9 @@ constexpr double seeding_uniform(std::uint64_t seed, std::uint32_t attempt, std:
                   static_cast<std::uint64_t>(step) * 64 + static_cast<std::uint64_t>(trial)));
 }
 
+/// A coordinate of a unit row in float64 as k-means|| compares it with points: in whole 2^-32, so
+/// that rows of one direction are the same seed, however their lengths were rounded, and ties stay
+/// ties. Its includers are compiled without contraction.
+constexpr double seed_direction(double v) { return v + 0x1.8p20 - 0x1.8p20; }
+
 }  // namespace warpmeans

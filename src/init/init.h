@@ -19,6 +19,7 @@ struct InitRequest {
   std::uint64_t seed = 0;
   std::uint32_t attempt = 0;
   std::function<bool()> keep_going;
+  std::int64_t item = 0;  // of the run
 };
 
 /// Greedy k-means++ (Arthur & Vassilvitskii, SODA 2007, with 2 + floor(ln k) trials a step, of

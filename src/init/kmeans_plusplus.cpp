@@ -10,7 +10,7 @@ std::vector<std::int64_t> kmeans_plusplus_rows(Run& run, const ChunkSource& sour
   const auto uniform = [&](std::int64_t step, int trial) {
     return seeding_uniform(request.seed, request.attempt, step, trial);
   };
-  run.begin_seeding(source);
+  run.begin_seeding(source, request.item);
   const double first[] = {uniform(0, 0)};
   std::vector<std::int64_t> rows = run.draw(first);
   run.accept_seed(rows[0]);

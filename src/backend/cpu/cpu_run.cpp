@@ -440,7 +440,7 @@ ClusterSumsView CpuRun::sums() {
   return {sums_.all_sums(), sums_.all_counts(), sums_.all_weight_sums()};
 }
 
-void CpuRun::begin_seeding(const ChunkSource& source) {
+void CpuRun::begin_seeding(const ChunkSource& source, std::int64_t) {
   SeedingData data;
   data.kernels = &kernels_;
   data.team = &team_for(n_ * d_ * 4);  // a step tries a few rows
@@ -478,5 +478,8 @@ std::vector<std::int64_t> CpuRun::sample_rows(double factor, std::uint64_t seed,
 }
 std::vector<double> CpuRun::seed_weights() { return seeding_->seed_weights(); }
 double CpuRun::whole_mass() { return seeding_->whole_mass(); }
+std::vector<std::byte> CpuRun::gather(std::span<const std::int64_t> rows) {
+  return seeding_->gather(rows);
+}
 
 }  // namespace warpmeans::cpu

@@ -41,7 +41,7 @@ class CpuRun : public Run {
   void prepare(const Chunk& chunk) override;
   void finish_prepare() override;
 
-  void begin_seeding(const ChunkSource& source) override;
+  void begin_seeding(const ChunkSource& source, std::int64_t item) override;
   std::vector<std::int64_t> draw(std::span<const double> u) override;
   std::vector<double> try_seeds(std::span<const std::int64_t> rows) override;
   void accept_seed(std::int64_t row) override;
@@ -50,6 +50,7 @@ class CpuRun : public Run {
                                         std::uint32_t round) override;
   std::vector<double> seed_weights() override;
   double whole_mass() override;
+  std::vector<std::byte> gather(std::span<const std::int64_t> rows) override;
 
   void set_centroids(const MatrixView& centroids, bool normalize) override;
   void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,

@@ -30,6 +30,9 @@ class Seeding {
   double whole_mass() const;
   /// Whether SeedingData::tiles now hold all points.
   bool tiles_packed() const { return data_.tiles_packed; }
+  std::vector<std::byte> gather(std::span<const std::int64_t> rows) const {
+    return data_.source->gather(rows);
+  }
 
  private:
   /// Candidate rows on trial.

@@ -4,6 +4,7 @@
 #include "backend/cpu/seeding.h"
 #include "core/element.h"
 #include "core/philox.h"
+#include "core/seed_draws.h"
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
@@ -21,7 +22,7 @@ void Seeding::accept_seeds(std::span<const std::int64_t> rows) {
     const double value = element_at(data_.layout.dtype, trials_.data.data(), at) *
                          trials.unit_factor(at / data_.layout.d);
     if (wide) {
-      values[i] = value;
+      values[i] = data_.lengths ? seed_direction(value) : value;
     } else {
       reinterpret_cast<float*>(values.data())[i] = static_cast<float>(value);
     }

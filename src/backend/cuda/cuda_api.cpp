@@ -92,9 +92,8 @@ void set_initial_centroids(const Engine& engine, const MatrixView& points,
                     "init_centroids");
   }
   if (options.weights.data) {
-    throw Error(ErrorCode::unsupported,
-                "fit: init \"random\" with weights in device memory; use \"kmeans++\" or give "
-                "init_centroids");
+    engine.set_centroids_to_random_rows(options.seed, 0, normalize);
+    return;
   }
   std::vector<std::int64_t> rows;
   for (std::int64_t b = 0; b < points.batch; ++b) {

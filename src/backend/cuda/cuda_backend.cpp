@@ -37,7 +37,6 @@ class CudaBackend : public Backend {
     return plan;
   }
 
-  bool can_seed() const override { return false; }
   bool can_checkpoint() const override { return false; }
 
   void for_each_group(const Plan& plan, const Execution& execution,

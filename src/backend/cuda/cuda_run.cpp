@@ -59,8 +59,8 @@ void CudaRun::use(AssignKernel kernel) {
   iteration_ = nullptr;
 }
 
-void CudaRun::no_seeding() {
-  throw Error(ErrorCode::unsupported, "cuda: seeding by steps is not in this version");
+void CudaRun::no_steps() {
+  throw Error(ErrorCode::unsupported, "cuda: k-means++ goes all its steps at once");
 }
 
 void CudaRun::no_resuming() {
@@ -243,6 +243,18 @@ bool CudaRun::fit_at_once() {
   engine_.fit_at_once(true);
   labels_current();  // or an error
   return true;
+}
+
+std::vector<std::int64_t> CudaRun::chosen_rows() {
+  std::vector<std::int64_t> rows;
+  to_host(rows, engine_.state.rows, std::int64_t{engine_.state.batch} * engine_.state.k, stream_);
+  return rows;
+}
+
+void CudaRun::begin_seeding(const ChunkSource&, std::int64_t item) {
+  const double* weights =
+      item_weights_.data ? item_weights_.data + item * item_weights_.stride : nullptr;
+  seeding_.emplace(plan_, engine_, item, weights);
 }
 
 void CudaRun::set_labels(const Chunk&, const std::int32_t* labels) {

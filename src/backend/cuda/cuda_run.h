@@ -4,11 +4,13 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <vector>
 
 #include "backend.h"
 #include "backend/cuda/engine.h"
 #include "backend/cuda/memory.h"
+#include "backend/cuda/seeding/cuda_seeding.h"
 
 namespace warpmeans::cuda {
 
@@ -21,16 +23,21 @@ class CudaRun : public Run {
   void prepare(const Chunk& chunk) override;
   void finish_prepare() override;
 
-  void begin_seeding(const ChunkSource&) override { no_seeding(); }
-  std::vector<std::int64_t> draw(std::span<const double>) override { no_seeding(); }
-  std::vector<double> try_seeds(std::span<const std::int64_t>) override { no_seeding(); }
-  void accept_seed(std::int64_t) override { no_seeding(); }
-  void accept_seeds(std::span<const std::int64_t>) override { no_seeding(); }
-  std::vector<std::int64_t> sample_rows(double, std::uint64_t, std::uint32_t) override {
-    no_seeding();
+  void begin_seeding(const ChunkSource& source, std::int64_t item) override;
+  std::vector<std::int64_t> draw(std::span<const double> u) override { return seeding_->draw(u); }
+  // set_centroids_to_seeds does these steps on the device.
+  std::vector<double> try_seeds(std::span<const std::int64_t>) override { no_steps(); }
+  void accept_seed(std::int64_t) override { no_steps(); }
+  void accept_seeds(std::span<const std::int64_t> rows) override { seeding_->accept_seeds(rows); }
+  std::vector<std::int64_t> sample_rows(double factor, std::uint64_t seed,
+                                        std::uint32_t round) override {
+    return seeding_->sample_rows(factor, seed, round);
   }
-  std::vector<double> seed_weights() override { no_seeding(); }
-  double whole_mass() override { no_seeding(); }
+  std::vector<double> seed_weights() override { return seeding_->seed_weights(); }
+  double whole_mass() override { return seeding_->whole_mass(); }
+  std::vector<std::byte> gather(std::span<const std::int64_t> rows) override {
+    return seeding_->gather(rows);
+  }
 
   void set_centroids(const MatrixView& centroids, bool normalize) override;
   void set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
@@ -39,6 +46,7 @@ class CudaRun : public Run {
                               const std::function<bool()>& keep_going, bool normalize) override;
   void resume(const MatrixView&, std::span<const IterationStats>) override { no_resuming(); }
   bool fit_at_once() override;
+  std::vector<std::int64_t> chosen_rows() override;
   void set_labels(const Chunk& chunk, const std::int32_t* labels) override;
   void begin_iteration(bool final_pass) override;
   void assign(const Chunk& chunk) override;
@@ -65,8 +73,8 @@ class CudaRun : public Run {
   /// Iterations enqueued before the first of them is looked at.
   static constexpr int kAhead = 4;
 
-  [[noreturn]] static void no_seeding();
   [[noreturn]] static void no_resuming();
+  [[noreturn]] static void no_steps();
   void use(AssignKernel kernel);
   void upload(const MatrixView& points);
   void upload_weights();
@@ -81,6 +89,7 @@ class CudaRun : public Run {
   DeviceBuffer workspace_, points_, weights_;
   PinnedBuffer running_;  // copies of the count of running items, one an iteration ahead
   Engine engine_;
+  std::optional<CudaSeeding> seeding_;
   ItemWeights item_weights_;
   std::int64_t first_item_ = 0;
   double largest_ = 0;    // that a point's feature lies from the mean

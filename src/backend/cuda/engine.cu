@@ -6,7 +6,7 @@
 #include "backend/cuda/device/distance.cuh"
 #include "backend/cuda/fused/fused_fit.h"
 #include "backend/cuda/prepare.h"
-#include "backend/cuda/seeding.h"
+#include "backend/cuda/seeding/seeding.h"
 #include "backend/cuda/update/update.h"
 
 namespace warpmeans::cuda {
@@ -104,10 +104,15 @@ void Engine::prepare() const { launch_prepare(state, stream); }
 
 void Engine::prepare_assign() const { launch_sample_mean(state, stream); }
 
+void Engine::forget_labels() const {
+  const auto points = static_cast<std::size_t>(state.batch) * static_cast<std::size_t>(state.n);
+  check(cudaMemsetAsync(state.labels, 0xFF, points * sizeof(*state.labels), stream),
+        "cudaMemsetAsync");
+}
+
 void Engine::reset() const {
   const FitState& s = state;
-  const auto points = static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.n);
-  check(cudaMemsetAsync(s.labels, 0xFF, points * sizeof(*s.labels), stream), "cudaMemsetAsync");
+  forget_labels();
   check(cudaMemsetAsync(
             s.bins, 0,
             static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.k) * sizeof(*s.bins),
@@ -138,6 +143,13 @@ void Engine::set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
     launch_next_seed(state, seed, attempt, step, stream);
   }
   launch_fill_seeds(state, stream);
+  set_centroids_to_rows(state.rows, normalize);
+  forget_labels();  // they held each point's nearest seed
+}
+
+void Engine::set_centroids_to_random_rows(std::uint64_t seed, std::uint32_t attempt,
+                                          bool normalize) const {
+  launch_random_rows(state, seed, attempt, stream);
   set_centroids_to_rows(state.rows, normalize);
 }
 

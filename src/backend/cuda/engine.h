@@ -34,6 +34,7 @@ struct Engine {
   void prepare_assign() const;
   /// Forgets labels, sums and history; centroids are to follow.
   void reset() const;
+  void forget_labels() const;
   /// (k, d) for each item or one for all, in device memory, of any dtype.
   void set_centroids(const MatrixView& centroids, bool normalize) const;
   /// The centroids become rows (batch, k) of the points.
@@ -42,6 +43,9 @@ struct Engine {
   /// before each step is enqueued; on false the steps so far are all, and the rest are filled up.
   void set_centroids_to_seeds(std::uint64_t seed, std::uint32_t attempt,
                               const std::function<bool()>& keep_going, bool normalize) const;
+  /// The same from rows drawn in proportion to the weights, which there must be.
+  void set_centroids_to_random_rows(std::uint64_t seed, std::uint32_t attempt,
+                                    bool normalize) const;
   /// Takes labels (batch, n) in device memory as if assign had found them.
   void set_labels(const std::int32_t* labels) const;
   void assign(bool final_pass) const;

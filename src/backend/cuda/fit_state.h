@@ -113,6 +113,9 @@ struct FitState {
   double* seed_potentials;    // (B, N / kSumBlock, trials) masses of blocks with each trial
   std::int32_t* seed_trials;  // (B, kMostSeedTrials) rows
   std::int32_t* n_seeds;      // (B)
+  float* seed_gaps;           // (B, K, kMostSeedTrials) a quarter of squared distances to trials
+  std::uint16_t* seed_reach;  // (B, N) a bit a trial that may come nearer than the seed; labels
+                              // hold the index of the nearest seed
 
   // ---- results of an iteration
   double* cluster_shift;      // (B, K)

@@ -124,6 +124,8 @@ FitState lay_out(const Plan& plan, const Owned& owned, void* base, std::size_t& 
   cut.take(s.seed_potentials, b * blocks * seeding_trials(k));
   cut.take(s.seed_trials, b * kMostSeedTrials);
   cut.take(s.n_seeds, b);
+  cut.take(s.seed_gaps, b * k * kMostSeedTrials);
+  cut.take(s.seed_reach, b * n);
   cut.take(s.rows, b * k);
   if (owned.history) cut.take(s.history, b * p.stop_rule.max_iter);
   bytes = cut.used();

@@ -66,9 +66,18 @@ AssignKernel choose_assign(const Problem& problem, const DeviceSpec& device,
                                    : why_not));
 }
 
+/// Of an item and an iteration: beyond that a block of threads takes longer than the launches it
+/// saves, and the device is full with the kernels that share an item out.
+constexpr std::int64_t kMostFusedProducts = 1 << 17;
+
 bool fits_at_once(const Problem& problem, const DeviceSpec& device, std::string_view forced) {
-  if (forced != "fused") return false;
+  if (!forced.empty() && forced != "fused") return false;
   const std::string why_not = fused_obstacle(problem, device);
+  if (forced.empty()) {
+    // Native labels are to be those of predict, which has the matrix units' sums.
+    return problem.precision == Precision::exact && why_not.empty() &&
+           problem.n_samples * problem.n_clusters * problem.n_features <= kMostFusedProducts;
+  }
   if (why_not.empty()) return true;
   throw Error(ErrorCode::unsupported, "execution.kernel \"fused\": " + why_not);
 }

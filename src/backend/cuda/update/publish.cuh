@@ -19,13 +19,23 @@ __device__ __forceinline__ void publish_centroid(const FitState& s, std::int64_t
   const std::int64_t cluster = b * s.k + j;
   double inverse = 1;
   if (s.metric == Metric::cosine && !padding) {
-    double sum = 0;
+    // Where points need a scale, centroids may be as long as they, or of unit length: then a power
+    // of two of their own keeps their squares in range.
+    double unit = 1, sum = 0;
+    if (s.scale != 1) {
+      double largest = 0;
+      for (int f = lane; f < s.d; f += 32) {
+        largest = fmax(largest, fabs(centroid_value(s, s.centroids, cluster, f)));
+      }
+      largest = warp_max(largest);
+      if (largest > 0) unit = scalbn(1.0, max(-1000, min(1000, -ilogb(largest))));
+    }
     for (int f = lane; f < s.d; f += 32) {
-      const double v = centroid_value(s, s.centroids, cluster, f) * s.scale;
+      const double v = centroid_value(s, s.centroids, cluster, f) * unit;
       sum = fma(v, v, sum);
     }
     sum = warp_sum(sum);
-    inverse = sum > 0 ? 1 / sqrt(sum) : 0;
+    inverse = sum > 0 ? unit / s.scale / sqrt(sum) : 0;
     if (lane == 0) s.inv_norms[cluster] = inverse;
   }
   if constexpr (kNative) {
