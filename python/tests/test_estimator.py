@@ -268,3 +268,16 @@ with warnings.catch_warnings(record=True) as caught:
 assert [w.category for w in caught] == [warpmeans.ConvergenceWarning], caught
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_weights_of_one_are_none(init):
+    x = np.random.default_rng(3).normal(size=(300, 4))
+    models = [
+        warpmeans.KMeans(6, init=init, n_init=1, random_state=5).fit(x, sample_weight=weight)
+        for weight in (None, np.ones(len(x)), np.ones(len(x), np.float32), 1)
+    ]
+    for model in models[1:]:
+        assert np.array_equal(model.labels_, models[0].labels_)
+        assert np.array_equal(model.cluster_centers_, models[0].cluster_centers_)
+        assert model.inertia_ == models[0].inertia_

@@ -77,11 +77,11 @@ def _check_shape(array, estimator):
 
 
 def as_sample_weight(sample_weight, n_samples):
-    """None or (n_samples,) float32 or float64."""
+    """None or (n_samples,) float32 or float64. Ones are None: the same fit, draws included."""
     if sample_weight is None:
         return None
     if isinstance(sample_weight, Real):
-        return np.full(n_samples, float(sample_weight))
+        return None if sample_weight == 1 else np.full(n_samples, float(sample_weight))
     weights = np.asarray(sample_weight)
     if weights.dtype not in (np.float32, np.float64):
         weights = weights.astype(np.float64)
@@ -92,7 +92,7 @@ def as_sample_weight(sample_weight, n_samples):
         )
     if weights.shape != (n_samples,):
         raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n_samples,)}!")
-    return np.ascontiguousarray(weights)
+    return None if np.all(weights == 1) else np.ascontiguousarray(weights)
 
 
 def as_initial_centers(init, n_clusters, n_features):

@@ -9,6 +9,7 @@ import sklearn.cluster
 import sklearn.cluster._kmeans
 
 import warpmeans
+from warpmeans._validation import as_sample_weight
 
 
 class KMeans(warpmeans.KMeans):
@@ -21,7 +22,7 @@ class KMeans(warpmeans.KMeans):
             X,
             n_centroids,
             init=init,
-            weights=sample_weight,
+            weights=as_sample_weight(sample_weight, len(X)),
             seed=random_state.randint(2**31 - 1),
             max_iter=0,
         ).centroids
