@@ -20,7 +20,7 @@ run_tests() {
   local folder=$1
   shift
   rm -f "$folder/results.xml"
-  ctest --test-dir "$folder" --output-on-failure -j2 --timeout 600 --no-tests=error \
+  ctest --test-dir "$folder" --output-on-failure -j2 --timeout 900 --no-tests=error \
     --output-junit results.xml "$@" || failed=true
 }
 

@@ -11,6 +11,12 @@
 namespace warpmeans::test {
 namespace {
 
+#ifdef WARPMEANS_TEST_FEWER_SHAPES
+constexpr bool kFewer = true;
+#else
+constexpr bool kFewer = false;
+#endif
+
 KMeansOptions options_of(std::int64_t k, int max_iter) {
   KMeansOptions options;
   options.n_clusters = k;
@@ -37,8 +43,8 @@ class SkippingTest : public ForcedKernelTest<DType> {};
 
 TEST_P(SkippingTest, SameBitsOnAdversarialPoints) {
   for (const std::int64_t d : {13, 300}) {
-    for (const Points& points : adversarial(900, d, other())) {
-      const KMeansOptions options = options_of(90, 40);
+    for (const Points& points : adversarial(kFewer ? 150 : 900, d, other())) {
+      const KMeansOptions options = options_of(kFewer ? 40 : 90, kFewer ? 6 : 40);
       const KMeansResult plain = run(points, options, execution_, Skipping::off);
       const KMeansResult got = run(points, options, execution_, Skipping::on);
       EXPECT_EQ(bits(got), bits(plain)) << points.name << " d=" << d;
@@ -48,9 +54,9 @@ TEST_P(SkippingTest, SameBitsOnAdversarialPoints) {
 }
 
 TEST_P(SkippingTest, SameBitsWithWeightsThreadsAndChunks) {
-  constexpr std::int64_t kN = 6000, kD = 24;
+  constexpr std::int64_t kN = kFewer ? 2500 : 6000, kD = 24;
   const Points points = to_dtype(blobs(kN, kD, 70, 1.2, 3), kN, kD, other());
-  KMeansOptions options = options_of(100, 60);
+  KMeansOptions options = options_of(100, kFewer ? 10 : 60);
   std::vector<double> weights;
   for (std::int64_t i = 0; i < kN; ++i) weights.push_back(0.1 * static_cast<double>(i % 11));
   options.weights = MatrixView::dense(weights.data(), DType::float64, 1, kN);
@@ -72,6 +78,7 @@ TEST_P(SkippingTest, SameBitsForEveryWidthOfGroups) {
   constexpr std::int64_t kN = 5000, kD = 20;
   const Points points = to_dtype(gaussian(kN, kD, 7), kN, kD, other());
   for (const std::int64_t k : {33, 47, 128, 700, 1300}) {
+    if (kFewer && k > 128) break;
     const KMeansOptions options = options_of(k, 12);
     const KMeansResult got = run(points, options, execution_, Skipping::on);
     EXPECT_EQ(bits(got), bits(run(points, options, execution_, Skipping::off))) << "k=" << k;
