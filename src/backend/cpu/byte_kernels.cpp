@@ -233,9 +233,9 @@ bool may_use_amx() {
 void fill_byte_kernel([[maybe_unused]] std::string_view name, [[maybe_unused]] Kernels& table) {
 #if defined(__x86_64__)
   if (name == "avx512vnni" && __builtin_cpu_supports("avx512vnni")) {
-    table.bytes = {kRows, &vnni_panel, &vnni_dot};
+    table.bytes = {kRows, &vnni_panel, &vnni_dot, 3};
   } else if (name == "amx" && may_use_amx()) {
-    table.bytes = {kAmxRows, &amx_panel, &vnni_dot};
+    table.bytes = {kAmxRows, &amx_panel, &vnni_dot, 8};
   }
 #endif
 }

@@ -1,6 +1,7 @@
 // The CPU backend: its plan, and how batch items go to threads.
 #include <algorithm>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "backend.h"
@@ -12,6 +13,18 @@
 namespace warpmeans {
 namespace cpu {
 namespace {
+
+/// The C library gives what is freed at the end of its heap back to the system, and to have it
+/// again costs a page fault each 4 KiB: as long as a small fit. glibc keeps as much as the largest
+/// block that it has seen freed.
+void keep_heap(const Plan& plan) {
+  constexpr std::int64_t kMost = 8 << 20;
+  const std::int64_t bytes = plan.workspace_bytes - kFixedBytes;
+  if (bytes > kMost) return;
+  // volatile: or the compiler leaves out both.
+  void* volatile block = ::operator new(static_cast<std::size_t>(bytes));
+  ::operator delete(block);
+}
 
 class CpuBackend : public Backend {
  public:
@@ -32,6 +45,7 @@ class CpuBackend : public Backend {
     const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
     plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
                              (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
+    if (!plan.items_in_parallel && is_serial(kernels, problem)) plan.threads = 1;
     plan_memory(plan, kernels, execution);
     return plan;
   }
@@ -42,7 +56,8 @@ class CpuBackend : public Backend {
         find_kernels(execution.kernel, plan.problem.n_features, plan.problem.n_clusters);
     const BoundsShape shape =
         plan.keep_bounds ? bounds_shape(plan.problem, execution, kernels) : BoundsShape{};
-    const Team team = make_team(execution);
+    const Team team = plan.threads == 1 ? Team() : make_team(execution);
+    keep_heap(plan);
     if (!plan.items_in_parallel) {
       CpuRun run(plan, kernels, shape, execution.skipping, team);
       for (std::int64_t b = 0; b < plan.problem.batch; ++b) body(run, {b, 1});

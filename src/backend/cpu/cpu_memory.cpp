@@ -13,8 +13,6 @@ namespace warpmeans::cpu {
 namespace {
 
 constexpr std::int64_t kMiB = 1 << 20;
-/// The program, stacks, what the allocator holds back, and all that does not grow with the data.
-constexpr std::int64_t kFixedBytes = 16 * kMiB;
 /// Without a limit seeding keeps what helps it, as long as a fit stays within this: bytes for a
 /// point, for a value of the centroids, and beside them.
 constexpr std::int64_t kBytesPerPoint = 64, kBytesPerCentroidValue = 16, kSlack = 64 * kMiB;

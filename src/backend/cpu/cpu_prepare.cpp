@@ -37,20 +37,23 @@ double careful_norm(const MatrixView& points, std::int64_t row) {
 
 void CpuRun::center_on(const MatrixView& sample) {
   std::fill(mean_.begin(), mean_.end(), 0.0);
-  double largest = 0;
   const double share = 1 / static_cast<double>(sample.rows);
-  std::vector<double> row(static_cast<std::size_t>(d_));
+  std::vector<double> row(static_cast<std::size_t>(d_)), most(row.size(), 0.0);
   for (std::int64_t i = 0; i < sample.rows; ++i) {
     const double norm = metric_ == Metric::cosine ? careful_norm(sample, i) : 1.0;
     if (norm == 0) continue;
     elements_of(sample.dtype, sample.at(0, i), d_, row.data());
-    for (std::size_t f = 0; f < row.size(); ++f) {
-      const double v = metric_ == Metric::cosine ? row[f] / norm : row[f];
-      if (!(std::fabs(v) <= std::numeric_limits<double>::max())) continue;  // see finish_prepare
+    if (metric_ == Metric::cosine) {
+      for (double& v : row) v /= norm;
+    }
+    for (std::size_t f = 0; f < row.size(); ++f) {  // without a branch
+      const bool finite = std::fabs(row[f]) <= std::numeric_limits<double>::max();
+      const double v = finite ? row[f] : 0;  // see finish_prepare
       mean_[f] += v * share;
-      largest = std::max(largest, std::fabs(v));
+      most[f] = std::max(most[f], std::fabs(v));
     }
   }
+  const double largest = *std::max_element(most.begin(), most.end());
   const bool integers = sample.dtype == DType::uint8 || sample.dtype == DType::int8;
   for (double& m : mean_) {
     // Whole for bytes, so that their sums stay exact; float32 where the screen subtracts in it.

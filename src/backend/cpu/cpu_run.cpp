@@ -107,7 +107,7 @@ void CpuRun::begin_iteration(bool) {
 void CpuRun::assign(const Chunk& chunk) {
   const auto start = Clock::now();
   const std::int64_t rows = chunk.points.rows;
-  const Team& team = team_for(rows * k_ * d_);
+  const Team& team = team_for(assign_work(kernels_, plan_.problem, rows));
   for (auto& list : changes_) list.clear();
   Rows layout = rows_of(chunk);
   layout.scale = panels_.scale();

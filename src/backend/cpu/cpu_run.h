@@ -24,6 +24,22 @@ inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
   return taken && n * d <= kMost ? round_up(n, kTileRows) * d : 0;
 }
 
+/// Multiply-adds below which waking a thread costs more than it brings.
+inline constexpr std::int64_t kSerialWork = 2'500'000;
+
+/// What assigning so many rows is, in multiply-adds of float32.
+inline std::int64_t assign_work(const Kernels& kernels, const Problem& p, std::int64_t rows) {
+  const bool bytes = ByteScreen::used(kernels, p);
+  return rows * p.n_clusters * p.n_features / (bytes ? kernels.bytes.speed : 1);
+}
+
+/// Is no loop of a fit worth a second thread?
+inline bool is_serial(const Kernels& kernels, const Problem& p) {
+  const std::int64_t largest = std::max(8 * p.n_clusters, 4 * p.n_samples) * p.n_features;
+  return p.stop_rule.max_iter > 0 && largest < kSerialWork &&
+         assign_work(kernels, p, p.n_samples) < kSerialWork;
+}
+
 /// Scratch memory of one worker.
 inline std::int64_t assign_scratch_bytes(const Kernels& kernels, const Problem& p,
                                          const BoundsShape& shape) {
@@ -82,9 +98,6 @@ class CpuRun : public Run {
     std::int64_t doubtful = 0, screened = 0, opened = 0, pairs = 0, exact = 0;
     double seconds = 0, seconds_exact = 0;
   };
-  /// Multiply-adds below which waking a thread costs more than it brings.
-  static constexpr std::int64_t kSerialWork = 2'500'000;
-
   /// A point on its way to an empty cluster, and where it was.
   struct Relocation {
     std::int64_t row;
