@@ -70,7 +70,7 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
   /// Rows of `points` against rows of `centroids`, with every pair's bounds checked.
   void check(const MatrixView& points, const MatrixView& centroids) {
     const std::int64_t n = points.rows, d = points.cols, k = centroids.rows;
-    const cpu::Kernels& kernels = cpu::find_kernels(kernel(), d, k);
+    const cpu::Kernels& kernels = cpu::find_kernels(kernel(), d, k, true);
     Plan plan;
     plan.problem.n_samples = plan.chunk_rows = n;
     plan.keep_bytes = true;
@@ -148,7 +148,8 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
     watch_.y = &y;
     watch_.c = &scaled;
     watch = &watch_;
-    const cpu::ByteKernel watched{watch_.kernel.points, &watched_tile};
+    cpu::ByteKernel watched = watch_.kernel;
+    watched.tile = &watched_tile;
     args.byte_kernel = &watched;
     kernels.assign(args, 0, watch_.n);
   }
@@ -217,6 +218,23 @@ TEST_P(ByteBoundTest, IsAttained) {
   EXPECT_EQ(watch_.violations, 0) << "of " << watch_.pairs;
   EXPECT_LT(watch_.tightest, 1e-3);
   EXPECT_GT(watch_.tightest, 0);
+}
+
+// Every coordinate as large as a byte can be, of either sign, in all the ways that four neighbours
+// have: where products are added in 16 bits, this is what would saturate.
+TEST_P(ByteBoundTest, LargestProducts) {
+  const std::int64_t n = 112, d = 128;
+  const double high = other() == DType::uint8 ? 255 : 127;
+  const double low = other() == DType::uint8 ? 0 : other() == DType::int8 ? -128 : -127;
+  std::vector<double> x, c;
+  for (std::int64_t i = 0; i < n; ++i) {
+    for (std::int64_t f = 0; f < d; ++f) x.push_back(i >> f % 4 & 1 ? high : low);
+  }
+  for (std::int64_t j = 0; j < 40; ++j) {
+    for (std::int64_t f = 0; f < d; ++f) c.push_back(j >> f % 4 & 1 ? high : low);
+  }
+  check(x, n, d, c);
+  EXPECT_EQ(watch_.violations, 0) << "of " << watch_.pairs;
 }
 
 TEST_P(ByteBoundTest, RandomPairs) {

@@ -116,7 +116,7 @@ HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, std::in
     at_i.scale += at - i;
     at_i.residual += at - i;
     at_i.start += at - i;
-    quantise_point<T>(args.byte_source, i, norm, s.row, at_i);
+    quantise_point<T>(args.byte_source, i, norm, args.byte_kernel->zero, s.row, at_i);
   }
   constexpr float kRounding = 0x1p-19f;  // of what the tile's float32 does to a bound: docs/cpu.md
   const float residual = bytes.residual[at];

@@ -1,4 +1,5 @@
-// Dot products of bytes: a tile of points against a panel of centroids, an instruction set each.
+// Dot products of bytes in registers of 64 bytes and in AMX's: a tile of points against a panel of
+// centroids, an instruction set each.
 // Written with intrinsics: Highway has no dot product of bytes that all its releases know.
 #include <cstdint>
 
@@ -230,12 +231,13 @@ bool may_use_amx() {
 
 }  // namespace
 
-void fill_byte_kernel([[maybe_unused]] std::string_view name, [[maybe_unused]] Kernels& table) {
+void fill_avx512_byte_kernel([[maybe_unused]] std::string_view name,
+                             [[maybe_unused]] Kernels& table) {
 #if defined(__x86_64__)
   if (name == "avx512vnni" && __builtin_cpu_supports("avx512vnni")) {
-    table.bytes = {kRows, &vnni_panel, &vnni_dot, 3};
+    table.bytes = {kRows, 128, 127, &vnni_panel, &vnni_dot, 3};
   } else if (name == "amx" && may_use_amx()) {
-    table.bytes = {kAmxRows, &amx_panel, &vnni_dot, 8};
+    table.bytes = {kAmxRows, 128, 127, &amx_panel, &vnni_dot, 8};
   }
 #endif
 }

@@ -82,6 +82,8 @@ void ByteScreen::build(const Team& team, const CentroidPanels& centroids) {
   panels_.ratio = static_cast<float>(centroids.scale() / norm_scale_);
   PackBytesArgs args;
   args.panels = &panels_;
+  args.zero = kernels_.bytes.zero;
+  args.largest = kernels_.bytes.largest;
   args.offset = offset_.empty() ? nullptr : offset_.data();
   args.unit_error = problem_.metric == Metric::cosine ? unit_row_error(p.d) * centroids.scale() : 0;
   args.packed = packed_.data();

@@ -26,6 +26,26 @@ void keep_heap(const Plan& plan) {
   ::operator delete(block);
 }
 
+const Kernels& kernels_of(const Problem& p, const Execution& execution, bool keep_bytes) {
+  return find_kernels(execution.kernel, p.n_features, p.n_clusters, keep_bytes);
+}
+
+Plan plan_for(const Problem& problem, const Execution& execution, const Kernels& kernels) {
+  Plan plan;
+  plan.problem = problem;
+  plan.kernel = "cpu/" + std::string(kernels.name);
+  plan.threads = make_team(execution).threads();
+  plan.value_bits = sum_value_bits(problem);
+  plan.limbs = sum_limbs(problem);
+  // Items too small to share among threads, and enough of them, get a thread each.
+  const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
+  plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
+                           (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
+  if (!plan.items_in_parallel && is_serial(kernels, problem)) plan.threads = 1;
+  plan_memory(plan, kernels, execution);
+  return plan;
+}
+
 class CpuBackend : public Backend {
  public:
   Plan plan(const Problem& problem, const Execution& execution) const override {
@@ -34,26 +54,17 @@ class CpuBackend : public Backend {
                                               std::string(name_of(problem.precision)) +
                                               "\" needs the CUDA backend; on a CPU use \"exact\"");
     }
-    const Kernels& kernels = find_kernels(execution.kernel, problem.n_features, problem.n_clusters);
-    Plan plan;
-    plan.problem = problem;
-    plan.kernel = "cpu/" + std::string(kernels.name);
-    plan.threads = make_team(execution).threads();
-    plan.value_bits = sum_value_bits(problem);
-    plan.limbs = sum_limbs(problem);
-    // Items too small to share among threads, and enough of them, get a thread each.
-    const std::int64_t work = problem.n_samples * problem.n_features * problem.n_clusters;
-    plan.items_in_parallel = plan.threads > 1 && problem.batch >= plan.threads &&
-                             (problem.batch >= 8 * plan.threads || work < std::int64_t{50'000'000});
-    if (!plan.items_in_parallel && is_serial(kernels, problem)) plan.threads = 1;
-    plan_memory(plan, kernels, execution);
-    return plan;
+    const Kernels& kernels = kernels_of(problem, execution, true);
+    const Plan plan = plan_for(problem, execution, kernels);
+    if (plan.keep_bytes) return plan;
+    // What pays where points stay as bytes may not where each pass makes them anew.
+    const Kernels& others = kernels_of(problem, execution, false);
+    return &others == &kernels ? plan : plan_for(problem, execution, others);
   }
 
   void for_each_group(const Plan& plan, const Execution& execution,
                       const std::function<void(Run&, Items)>& body) const override {
-    const Kernels& kernels =
-        find_kernels(execution.kernel, plan.problem.n_features, plan.problem.n_clusters);
+    const Kernels& kernels = kernels_of(plan.problem, execution, plan.keep_bytes);
     const BoundsShape shape =
         plan.keep_bounds ? bounds_shape(plan.problem, execution, kernels) : BoundsShape{};
     const Team team = plan.threads == 1 ? Team() : make_team(execution);

@@ -18,10 +18,21 @@ struct Named {
   bool in_bytes;
 };
 
+/// Where a screen in bytes costs less than one in float32. docs/cpu.md has the measurements that
+/// these edges lie between.
+struct ByteEdges {
+  std::int64_t lanes;       // float32 takes up to so many centroids by a tile for few
+  std::int64_t features;    // at least
+  std::int64_t kept_work;   // features times centroids, at least, where points stay as bytes
+  std::int64_t fresh_work;  // and where each pass makes bytes of them
+};
+
 #if HWY_ARCH_X86
-constexpr std::array<Named, 5> kNamed{{{"amx", "avx512", HWY_AVX3, true},
+constexpr std::array<Named, 7> kNamed{{{"amx", "avx512", HWY_AVX3, true},
                                        {"avx512vnni", "avx512", HWY_AVX3, true},
                                        {"avx512", "avx512", HWY_AVX3, false},
+                                       {"avxvnni", "avx2", HWY_AVX2, true},
+                                       {"avx2bytes", "avx2", HWY_AVX2, true},
                                        {"avx2", "avx2", HWY_AVX2, false},
                                        {"portable", "portable", HWY_STATIC_TARGET, false}}};
 #elif HWY_ARCH_ARM
@@ -46,7 +57,8 @@ Tables make_tables() {
     tables[i].name = named.name;
     if (!runs(named.target)) continue;
     if (named.in_bytes) {
-      fill_byte_kernel(named.name, tables[i]);
+      fill_avx512_byte_kernel(named.name, tables[i]);
+      fill_avx2_byte_kernel(named.name, tables[i]);
       if (!tables[i].bytes.tile) continue;
     }
     fill_assign_kernels(named.instructions, tables[i]);
@@ -58,20 +70,28 @@ Tables make_tables() {
   return tables;
 }
 
-/// Where a pass in bytes costs less than one in float32, and with tiles of AMX less than with
-/// vectors: docs/cpu.md has the measurements that the edges lie between.
-bool bytes_pay(std::string_view name, std::int64_t d, std::int64_t k) {
-  return k > 16 && d * k >= 4096 && (name != "amx" || d >= 96);
+ByteEdges edges_of(std::string_view name) {
+  if (name == "amx") return {16, 96, 2048, 20480};
+  if (name == "avx512vnni") return {16, 1, 2048, 20480};
+  if (name == "avxvnni") return {8, 1, 2048, 12288};
+  return {8, 24, 3072, 40960};  // avx2bytes
+}
+
+bool bytes_pay(std::string_view name, std::int64_t d, std::int64_t k, bool kept) {
+  const ByteEdges edges = edges_of(name);
+  return k > edges.lanes && d >= edges.features &&
+         d * k >= (kept ? edges.kept_work : edges.fresh_work);
 }
 
 }  // namespace
 
-const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k) {
+const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k,
+                            bool keep_bytes) {
   static const Tables tables = make_tables();
   std::string known;
   for (std::size_t i = 0; i < kNamed.size(); ++i) {
     const bool usable = tables[i].assign != nullptr;
-    const bool pays = !kNamed[i].in_bytes || bytes_pay(kNamed[i].name, d, k);
+    const bool pays = !kNamed[i].in_bytes || bytes_pay(kNamed[i].name, d, k, keep_bytes);
     if (usable && (name.empty() ? pays : name == kNamed[i].name)) return tables[i];
     if (name == kNamed[i].name) {
       throw Error(ErrorCode::unsupported,

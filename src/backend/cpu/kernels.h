@@ -85,7 +85,7 @@ struct ByteRows {
   std::int64_t stride = 0;
   float* scale = nullptr;
   float* residual = nullptr;
-  std::int32_t* start = nullptr;  // -128 times the sum of the row's bytes
+  std::int32_t* start = nullptr;  // -ByteKernel::zero times the sum of the row's bytes
 
   /// The bytes themselves as rows without gaps.
   Rows rows() const {
@@ -105,7 +105,7 @@ struct BytePanels {
   std::int64_t k = 0;
   std::int64_t words = 0;                // bytes of a row, by fours
   std::int64_t width = 0;                // centroids of a panel: that of Panels
-  const std::uint8_t* packed = nullptr;  // (k_padded / width, words, width, 4): 128 + the byte
+  const std::uint8_t* packed = nullptr;  // (k_padded / width, words, width, 4): zero + the byte
   const std::uint8_t* rows = nullptr;    // (k, round_up(d, kFeaturePad)) for one at a time
   const float* h_lo = nullptr;           // (k_padded), +inf where j can never win
   const float* eps = nullptr;            // (k_padded)
@@ -128,6 +128,8 @@ struct ByteTileRows {
 /// An instruction set's dot products of bytes.
 struct ByteKernel {
   std::int64_t points = 0;  // rows of a tile
+  // Centroids' bytes are within [-largest, largest], and stored with `zero` added.
+  std::int32_t zero = 0, largest = 127;
   /// Lower bounds of a tile's scores with a panel, against the rows' thresholds. Returns a bit for
   /// each row that has bounds below it beside that of `known`, and writes those rows of `lower`
   /// (points, width) and, for all rows, the bit of own in `known`.
@@ -141,10 +143,11 @@ struct ByteKernel {
 
 /// Where pack_bytes writes: the arrays of BytePanels.
 struct PackBytesArgs {
-  const BytePanels* panels = nullptr;  // words, width, ratio and offset_norm are set
-  const double* offset = nullptr;      // (d) of the points, or null for zeros
-  double unit_error = 0;               // of the centroids' coordinates, in units of the panels
-  std::uint8_t* rows = nullptr;        // (width, round_up(d, kFeaturePad)) those of this panel
+  const BytePanels* panels = nullptr;    // words, width, ratio and offset_norm are set
+  std::int32_t zero = 0, largest = 127;  // those of ByteKernel
+  const double* offset = nullptr;        // (d) of the points, or null for zeros
+  double unit_error = 0;                 // of the centroids' coordinates, in units of the panels
+  std::uint8_t* rows = nullptr;          // (width, round_up(d, kFeaturePad)) those of this panel
   std::uint8_t* packed = nullptr;
   float *h_lo = nullptr, *eps = nullptr, *scale = nullptr, *norm = nullptr, *residual = nullptr;
 };
@@ -367,9 +370,10 @@ struct Kernels {
   float (*dot)(const float* a, const float* b, std::int64_t d);
 };
 
-/// "" is the best that this machine runs for d features and k centroids. Throws Error(unsupported)
-/// for what it cannot.
-const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k);
+/// "" is the best that this machine runs for d features and k centroids, where points that are
+/// screened in bytes stay as such for the next pass, or do not. Throws Error(unsupported) for what
+/// it cannot.
+const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k, bool keep_bytes);
 
 // A part of the table per translation unit; find_kernels joins them.
 void fill_assign_kernels(std::string_view name, Kernels& table);
@@ -377,7 +381,8 @@ void fill_bounded_kernels(std::string_view name, Kernels& table);
 void fill_row_kernels(std::string_view name, Kernels& table);
 void fill_centroid_kernels(std::string_view name, Kernels& table);
 void fill_seed_kernels(std::string_view name, Kernels& table);
-/// Leaves table.bytes empty where this build or machine lacks it.
-void fill_byte_kernel(std::string_view name, Kernels& table);
+// They leave table.bytes empty where it is another's name, or this build or machine lacks it.
+void fill_avx512_byte_kernel(std::string_view name, Kernels& table);
+void fill_avx2_byte_kernel(std::string_view name, Kernels& table);
 
 }  // namespace warpmeans::cpu

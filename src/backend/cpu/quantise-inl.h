@@ -27,9 +27,9 @@ struct Quantised {
   double residual;   // at least |x - scale * bytes|
 };
 
-/// x[0, d), zero up to a multiple of kFeaturePad, as bytes out[0, round_up(d, kFeaturePad)).
-/// Whatever the bytes become, the residual is measured from them.
-HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d,
+/// x[0, d), zero up to a multiple of kFeaturePad, as bytes out[0, round_up(d, kFeaturePad))
+/// within [-most_byte, most_byte]. Whatever the bytes become, the residual is measured from them.
+HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d, std::int32_t most_byte,
                               std::int8_t* HWY_RESTRICT out) {
   const DF df;
   const hn::RebindToSigned<DF> di;
@@ -43,8 +43,9 @@ HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d,
   const float largest = hn::GetLane(hn::MaxOfLanes(df, most));
   // Rows that are next to nothing are all residual.
   const bool usable = largest > 0x1p-90f;
-  const float scale = usable ? largest / 127 : 0;
-  const VF step = hn::Set(df, scale), inverse = hn::Set(df, usable ? 127 / largest : 0);
+  const auto levels = static_cast<float>(most_byte);
+  const float scale = usable ? largest / levels : 0;
+  const VF step = hn::Set(df, scale), inverse = hn::Set(df, usable ? levels / largest : 0);
   VF squares = hn::Zero(df);
   auto sums = hn::Zero(di);
   for (std::int64_t f = 0; f < padded; f += lanes) {
@@ -64,10 +65,11 @@ HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d,
   return {scale, hn::GetLane(hn::SumOfLanes(di, sums)), residual};
 }
 
-/// Row i of `source` into bytes row i; `row` is scratch for the float32 row, and holds it after.
+/// Row i of `source` into bytes row i, for centroids whose bytes have `zero` added; `row` is
+/// scratch for the float32 row, and holds it after.
 template <typename T>
-HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, float* row,
-                               const ByteRows& bytes) {
+HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, std::int32_t zero,
+                               float* row, const ByteRows& bytes) {
   std::int8_t* out = bytes.data + i * bytes.stride;
   const std::int64_t d = source.d;
   constexpr bool kIsByte = std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t>;
@@ -83,16 +85,16 @@ HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, f
     std::fill(out + d, out + bytes.stride, std::int8_t{0});
     bytes.scale[i] = static_cast<float>(source.scale);
     bytes.residual[i] = 0;
-    bytes.start[i] = -128 * sum;
+    bytes.start[i] = -zero * sum;
     return;
   }
-  const Quantised q = quantise(row, d, out);
+  const Quantised q = quantise(row, d, 127, out);
   std::fill(out + round_up(d, kFeaturePad), out + bytes.stride, std::int8_t{0});
   bytes.scale[i] = q.scale;
   // The float32 row is within u of the point; unit rows are themselves rounded.
   const double unit_error = source.lengths ? unit_row_error(d) * source.scale : 0;
   bytes.residual[i] = next_up(q.residual + 2 * kFloatUnit * static_cast<double>(norm) + unit_error);
-  bytes.start[i] = -128 * q.sum;
+  bytes.start[i] = -zero * q.sum;
 }
 
 /// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them.
@@ -100,17 +102,18 @@ HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, st
                                   std::int64_t count) {
   const BytePanels& b = *args.panels;
   const std::int64_t d = p.d, stride = round_up(d, kFeaturePad);
+  const auto zero = static_cast<std::uint8_t>(args.zero);
   for (std::int64_t r = 0; r < b.width; ++r) {
     const std::int64_t j = first + r;
     std::uint8_t* row = args.rows + r * stride;
     if (r >= count || !(p.h_lo[j] < std::numeric_limits<float>::infinity())) {
-      std::fill(row, row + stride, std::uint8_t{128});
+      std::fill(row, row + stride, zero);
       args.h_lo[j] = std::numeric_limits<float>::infinity();
       args.eps[j] = args.scale[j] = args.norm[j] = args.residual[j] = 0;
       continue;
     }
     auto* bytes = reinterpret_cast<std::int8_t*>(row);
-    const Quantised q = quantise(p.rows + j * stride, d, bytes);
+    const Quantised q = quantise(p.rows + j * stride, d, args.largest, bytes);
     const double norm = static_cast<double>(p.norm[j]);
     const double residual = q.residual + 2 * kFloatUnit * norm + args.unit_error;
     // Bytes are centred on their own zero, not on the points': y'.c' has a part that is the same
@@ -131,7 +134,7 @@ HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, st
     args.scale[j] = q.scale;
     args.norm[j] = next_up(norm + residual);
     args.residual[j] = next_up(residual);
-    for (std::int64_t f = 0; f < stride; ++f) row[f] ^= 0x80;
+    for (std::int64_t f = 0; f < stride; ++f) row[f] += zero;
   }
   transpose_tile(reinterpret_cast<const float*>(args.rows), stride / 4, b.words,
                  static_cast<int>(b.width),
