@@ -47,6 +47,7 @@ int sum_limbs(const Problem& problem);
 struct Plan {
   Problem problem;
   std::string kernel;              // "cpu/avx512", "cuda/sm90", ...
+  bool kernel_is_forced = false;   // by the caller: in every pass
   int threads = 1;                 // of the whole call
   bool items_in_parallel = false;  // a thread per batch item, or all threads on one item
   std::int64_t chunk_rows = 0;     // rows of a chunk; n_samples where there is but one

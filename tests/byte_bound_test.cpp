@@ -70,7 +70,7 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
   /// Rows of `points` against rows of `centroids`, with every pair's bounds checked.
   void check(const MatrixView& points, const MatrixView& centroids) {
     const std::int64_t n = points.rows, d = points.cols, k = centroids.rows;
-    const cpu::Kernels& kernels = cpu::find_kernels(kernel(), d, k, true);
+    const cpu::Kernels& kernels = cpu::find_kernels(kernel(), {n, d, k});
     Plan plan;
     plan.problem.n_samples = plan.chunk_rows = n;
     plan.keep_bytes = true;
@@ -257,6 +257,36 @@ TEST_P(ByteBoundTest, DISABLED_ManyRandomPairs) {
     check(gaussian(1120, d, seed, 1, offset), 1120, d, gaussian(992, d, seed + 1, spread, offset));
     ASSERT_EQ(watch_.violations, 0) << "d=" << d << " spread=" << spread << " seed=" << seed;
   }
+}
+
+/// A screen of 1000 points; whether it is active in each pass that leaves `left` of them.
+std::vector<bool> active_passes(bool forced, const cpu::ByteScreen::Leavings& left, int passes) {
+  cpu::Kernels kernels{};
+  kernels.panel_width = 32;
+  kernels.bytes.tile = &watched_tile;
+  Plan plan;
+  plan.problem.n_samples = 1000;
+  plan.problem.n_features = 200;
+  plan.problem.n_clusters = 10;
+  plan.keep_bytes = true;
+  plan.kernel_is_forced = forced;
+  cpu::ByteScreen screen(kernels, plan);
+  std::vector<bool> active;
+  for (int t = 0; t < passes; ++t) {
+    active.push_back(screen.active());
+    screen.end_pass(active.back() ? left : cpu::ByteScreen::Leavings{});
+  }
+  return active;
+}
+
+TEST(ByteScreenTest, PausesLongerAndLongerWhereMostIsLeft) {
+  std::vector<bool> tried(30, false);
+  // The first pass has no labels to start from: what it leaves is not held against it.
+  for (const std::size_t pass : {0, 1, 10, 27}) tried[pass] = true;
+  EXPECT_EQ(active_passes(false, {1000, 900, 2700, 0}, 30), tried);
+  EXPECT_EQ(active_passes(false, {1000, 0, 0, 900}, 30), tried);
+  EXPECT_EQ(active_passes(false, {1000, 100, 300, 10}, 30), std::vector<bool>(30, true));
+  EXPECT_EQ(active_passes(true, {1000, 900, 2700, 0}, 30), std::vector<bool>(30, true));
 }
 
 INSTANTIATE_TEST_SUITE_P(Forced, ByteBoundTest,

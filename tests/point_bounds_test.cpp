@@ -25,7 +25,7 @@ class BoundsUnderTest {
     Execution execution;
     execution.kernel = kernel;
     execution.skipping = Skipping::on;
-    kernels_ = &cpu::find_kernels(kernel, d_, k_, false);
+    kernels_ = &cpu::find_kernels(kernel, {n_, d_, k_});
     plan_.problem.n_samples = n_;
     plan_.problem.n_features = d_;
     plan_.problem.n_clusters = k_;
@@ -229,7 +229,7 @@ TEST(CentroidOrder, IsAPermutationThatPutsNearOnesTogether) {
     rows[static_cast<std::size_t>(j * kD + 15)] = static_cast<float>(j) * 0.001f;
   }
   const std::vector<std::int32_t> order =
-      cpu::order_by_nearness(cpu::find_kernels("", kD, kK, false), rows.data(), kK, kD, kWidth);
+      cpu::order_by_nearness(cpu::find_kernels("", {kK, kD, kK}), rows.data(), kK, kD, kWidth);
   std::vector<int> seen(kK, 0);
   for (const std::int32_t j : order) ++seen[static_cast<std::size_t>(j)];
   EXPECT_EQ(seen, std::vector<int>(kK, 1));

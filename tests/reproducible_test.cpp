@@ -289,6 +289,23 @@ INSTANTIATE_TEST_SUITE_P(Forced, DoubtfulTest,
                          forced_name);
 
 // Many tasks in flight, several times: what a race would change, it changes here.
+// Points without structure in many features: few centroids can be ruled out in bytes, which are
+// tried, and paused.
+TEST(ReproducibleBytes, WhereTheyArePaused) {
+  const std::int64_t n = 2800, d = 400;
+  const Points points = to_dtype(gaussian(n, d, 7), n, d, DType::float32);
+  KMeansOptions options;
+  options.n_clusters = 5;
+  options.init = Init::given;
+  options.init_centroids = points.view.row_range(0, 5);
+  options.max_iter = 30;
+  options.fixed_iterations = true;
+  Execution automatic, plain;
+  plain.kernel = "portable";
+  if (!kernel_available(plain.kernel)) plain.kernel = "neon";
+  EXPECT_EQ(bits(fit(points.view, options, automatic)), bits(fit(points.view, options, plain)));
+}
+
 TEST(ReproducibleWaves, ManyTasksManyRuns) {
   const std::int64_t n = 120000, d = 24, k = 50;
   const Points points = to_dtype(gaussian(n, d, 4), n, d, DType::float32);

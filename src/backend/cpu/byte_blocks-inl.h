@@ -160,6 +160,7 @@ HWY_INLINE void refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, f
   const std::int64_t stride = round_up(p.d, kFeaturePad);
   if (c.count > 1) compact(c, threshold);
   if (c.count > 1) {
+    ++args.rows_left;
     screen_part_t<T>(args.byte_source, i, 0, p.d, s.row);
     // The most promising first, its last label if it has one: that may rule out the others.
     std::int32_t best = 0;
@@ -172,6 +173,7 @@ HWY_INLINE void refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, f
     for (std::int32_t q = 0; q < c.count; ++q) {
       const std::int32_t j = c.id[q];
       if (!(c.lower[q] <= threshold)) continue;
+      ++args.scores_left;
       const float dot = dot_f(s.row, p.rows + j * stride, p.d) * args.byte_panels->ratio;
       c.lower[q] = p.h_lo[j] - slack.radius * p.norm[j] - dot;
       threshold = std::min(threshold, c.lower[q] + 2 * slack.at(j));
@@ -216,6 +218,7 @@ HWY_NOINLINE void byte_block(AssignArgs& args, std::int64_t i0, std::int64_t n,
     s.wanted[q] = s.candidates[q].count < 0;
     if (s.wanted[q]) {
       too_many = true;
+      ++args.rows_overflowed;
     } else {
       refine_row<T>(args, i0 + q, s.own[q], s.threshold[q], s.candidates[q], s, scores);
     }

@@ -148,11 +148,19 @@ void fill_avx2_byte_kernel([[maybe_unused]] std::string_view name,
 #if defined(__x86_64__)
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return;
   if (name == "avxvnni" && has_avxvnni()) {
-    table.bytes = {kVnniRows, 128, 127, 
-&byte_panel<Instructions::vnni, kVnniRows>, &byte_dot<Instructions::vnni>, 3};
+    table.bytes = {kVnniRows,
+                   128,
+                   127,
+                   &byte_panel<Instructions::vnni, kVnniRows>,
+                   &byte_dot<Instructions::vnni>,
+                   3};
   } else if (name == "avx2bytes") {
-    table.bytes = {kMaddRows, kMaddZero, kMaddZero - 1, 
-&byte_panel<Instructions::madd, kMaddRows>, &byte_dot<Instructions::madd>, 2};
+    table.bytes = {kMaddRows,
+                   kMaddZero,
+                   kMaddZero - 1,
+                   &byte_panel<Instructions::madd, kMaddRows>,
+                   &byte_dot<Instructions::madd>,
+                   2};
   }
 #endif
 }

@@ -36,7 +36,8 @@ ByteScreen::ByteScreen(const Kernels& kernels, const Plan& plan)
     : kernels_(kernels),
       problem_(plan.problem),
       used_(used(kernels, plan.problem)),
-      kept_(used_ && plan.keep_bytes) {
+      kept_(used_ && plan.keep_bytes),
+      pausable_(!plan.kernel_is_forced) {
   if (!used_) return;
   const std::int64_t n = problem_.n_samples, d = problem_.n_features;
   if (kept_) {
@@ -98,6 +99,33 @@ void ByteScreen::build(const Team& team, const CentroidPanels& centroids) {
     own.rows = rows_.data() + first * round_up(p.d, kFeaturePad);
     kernels_.pack_bytes(p, own, first, std::min(p.width, p.k - first));
   });
+}
+
+void ByteScreen::Leavings::add(const Leavings& other) {
+  screened += other.screened;
+  read += other.read;
+  compared += other.compared;
+  overflowed += other.overflowed;
+}
+
+void ByteScreen::end_pass(const Leavings& left) {
+  const bool first = !labelled_;
+  labelled_ = true;
+  if (paused_ > 0) {
+    --paused_;
+    return;
+  }
+  // Without labels to start from, more is left than ever after.
+  if (first || !pausable_ || left.screened == 0) return;
+  // In float32's scores of a tile: to read and convert a row costs some twenty, a dot product of
+  // its own two and a half. Bytes cost about half of float32's pass, or less.
+  const double row = 20, pass = row + static_cast<double>(problem_.n_clusters);
+  const double cost = row * static_cast<double>(left.read) +
+                      2.5 * static_cast<double>(left.compared) +
+                      pass * static_cast<double>(left.overflowed);
+  if (cost <= pass / 2 * static_cast<double>(left.screened)) return;
+  paused_ = next_pause_;
+  next_pause_ *= 2;
 }
 
 void ByteScreen::set(AssignArgs& args, const Rows& rows, std::int64_t first_row) {

@@ -30,7 +30,15 @@ class ByteScreen {
 
   ByteScreen(const Kernels& kernels, const Plan& plan);
 
+  /// What bytes left to float32 of the rows that they screened, in a pass.
+  struct Leavings {
+    std::int64_t screened = 0, read = 0, compared = 0, overflowed = 0;
+    void add(const Leavings& other);
+  };
+
   bool used() const { return used_; }
+  /// Whether this pass is screened in bytes: not while they are paused.
+  bool active() const { return used_ && paused_ == 0; }
   /// New points: none of them are bytes yet.
   void begin_points(const PointRange& range);
   void build(const Team& team, const CentroidPanels& centroids);
@@ -39,12 +47,17 @@ class ByteScreen {
   void set(AssignArgs& args, const Rows& rows, std::int64_t first_row);
   /// All points have been assigned.
   void finish_pass() { ready_ = true; }
+  /// Pauses bytes for the next 8, 16, 32 ... passes where what they leave would cost as much as
+  /// they save.
+  void end_pass(const Leavings& left);
 
  private:
   const Kernels& kernels_;
   const Problem problem_;
-  const bool used_, kept_;
+  const bool used_, kept_, pausable_;
   bool ready_ = false;
+  std::int64_t paused_ = 0, next_pause_ = 8;  // passes
+  bool labelled_ = false;                     // has a pass ended, so that points have labels?
   double norm_scale_ = 1;
   AlignedVector<std::int8_t> data_;
   AlignedVector<float> row_scale_, row_residual_;

@@ -27,13 +27,14 @@ void keep_heap(const Plan& plan) {
 }
 
 const Kernels& kernels_of(const Problem& p, const Execution& execution, bool keep_bytes) {
-  return find_kernels(execution.kernel, p.n_features, p.n_clusters, keep_bytes);
+  return find_kernels(execution.kernel, {p.n_samples, p.n_features, p.n_clusters, keep_bytes});
 }
 
 Plan plan_for(const Problem& problem, const Execution& execution, const Kernels& kernels) {
   Plan plan;
   plan.problem = problem;
   plan.kernel = "cpu/" + std::string(kernels.name);
+  plan.kernel_is_forced = !execution.kernel.empty();
   plan.threads = make_team(execution).threads();
   plan.value_bits = sum_value_bits(problem);
   plan.limbs = sum_limbs(problem);

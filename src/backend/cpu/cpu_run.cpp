@@ -97,7 +97,7 @@ void CpuRun::begin_iteration(bool) {
   const ExactCentroids exact{
       centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_, nullptr};
   panels_.build(kernels_, team_for(k_ * d_ * 8), exact, range_);
-  if (bytes_.used()) bytes_.build(team_for(k_ * d_ * 8), panels_);
+  if (bytes_.active()) bytes_.build(team_for(k_ * d_ * 8), panels_);
   bounds_.begin_pass(team_for(k_ * d_ * 8), panels_);
   std::fill(work_.begin(), work_.end(), PassWork{});
   in_pass_ = true;
@@ -113,9 +113,9 @@ void CpuRun::assign(const Chunk& chunk) {
   layout.scale = panels_.scale();
   // Few large tasks where they are cheap, so that a task's start and the list of changes cost
   // nothing; larger ones where rows are gathered from them.
-  const std::int64_t block = bounds_.active() ? kSumBlock
-                             : bytes_.used()  ? kByteBlockPoints
-                                              : kernels_.block_points(d_, k_);
+  const std::int64_t block = bounds_.active()  ? kSumBlock
+                             : bytes_.active() ? kByteBlockPoints
+                                               : kernels_.block_points(d_, k_);
   const bool keep = assign_keeps_tiles_ && tiles_.size() > 0 && rows == n_;
   const std::int64_t tasks_wanted = 16 * team.threads();
   const std::int64_t grain = std::clamp(round_up(rows / tasks_wanted, block), block, 16 * block);
@@ -134,7 +134,7 @@ void CpuRun::assign(const Chunk& chunk) {
     args.scratch = scratch_[w].data();
     args.tiles = keep ? tiles_.data() : nullptr;
     args.tiles_packed = keep && tiles_scale_ == layout.scale;
-    if (bytes_.used()) bytes_.set(args, layout, chunk.first_row);
+    if (bytes_.active()) bytes_.set(args, layout, chunk.first_row);
     bounds_.for_each_part(chunk.first_row + begin, end - begin,
                           [&](std::int64_t first, std::int64_t count, bool is_bounded) {
                             if (is_bounded) {
@@ -143,6 +143,7 @@ void CpuRun::assign(const Chunk& chunk) {
                             } else {
                               kernels_.assign(args, first - chunk.first_row, count);
                               work.screened += count * k_;
+                              if (bytes_.active()) work.bytes.screened += count;
                             }
                           });
     work.screened += bounded.screened;
@@ -150,11 +151,12 @@ void CpuRun::assign(const Chunk& chunk) {
     work.pairs += bounded.pairs;
     work.doubtful += args.doubtful;
     work.exact += args.exact_scores;
+    work.bytes.add({0, args.rows_left, args.scores_left, args.rows_overflowed});
     work.seconds += seconds_since(task_start);
     work.seconds_exact += args.seconds_exact;
   });
   if (keep) tiles_scale_ = layout.scale;
-  if (chunk.first_row + rows == n_) bytes_.finish_pass();
+  if (bytes_.active() && chunk.first_row + rows == n_) bytes_.finish_pass();
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
   stats_.seconds_assign += seconds_since(start);
 }
@@ -170,10 +172,12 @@ void CpuRun::end_pass() {
     pass.opened += w.opened;
     pass.pairs += w.pairs;
     pass.exact += w.exact;
+    pass.bytes.add(w.bytes);
     pass.seconds += w.seconds;
     pass.seconds_exact += w.seconds_exact;
   }
   bounds_.end_pass(pass.opened, pass.pairs);
+  if (bytes_.used()) bytes_.end_pass(pass.bytes);
   const std::int64_t scores = n_ * k_;
   stats_.labels_doubtful = pass.doubtful;
   stats_.scores_skipped = std::max<std::int64_t>(0, scores - pass.screened);

@@ -21,10 +21,11 @@ struct Named {
 /// Where a screen in bytes costs less than one in float32. docs/cpu.md has the measurements that
 /// these edges lie between.
 struct ByteEdges {
-  std::int64_t lanes;       // float32 takes up to so many centroids by a tile for few
-  std::int64_t features;    // at least
-  std::int64_t kept_work;   // features times centroids, at least, where points stay as bytes
-  std::int64_t fresh_work;  // and where each pass makes bytes of them
+  std::int64_t few;           // up to so many centroids float32 takes by a tile that is for few
+  std::int64_t few_features;  // at least, beside those, where points stay as bytes
+  std::int64_t features;      // at least, beside more
+  std::int64_t kept_work;     // features times centroids, at least, where points stay as bytes
+  std::int64_t fresh_work;    // and where each pass makes bytes of them
 };
 
 #if HWY_ARCH_X86
@@ -71,27 +72,30 @@ Tables make_tables() {
 }
 
 ByteEdges edges_of(std::string_view name) {
-  if (name == "amx") return {16, 96, 2048, 20480};
-  if (name == "avx512vnni") return {16, 1, 2048, 20480};
-  if (name == "avxvnni") return {8, 1, 2048, 12288};
-  return {8, 24, 3072, 40960};  // avx2bytes
+  if (name == "amx") return {16, 192, 96, 2048, 20480};
+  if (name == "avx512vnni") return {16, 192, 1, 2048, 20480};
+  if (name == "avxvnni") return {8, 192, 1, 2048, 12288};
+  return {8, 384, 24, 3072, 40960};  // avx2bytes
 }
 
-bool bytes_pay(std::string_view name, std::int64_t d, std::int64_t k, bool kept) {
+bool bytes_pay(std::string_view name, const Workload& w) {
   const ByteEdges edges = edges_of(name);
-  return k > edges.lanes && d >= edges.features &&
-         d * k >= (kept ? edges.kept_work : edges.fresh_work);
+  // Beside few centroids, what takes time is reading the points, and bytes are shorter. Not where
+  // float32 keeps the points packed: those stay in the cache.
+  if (w.k <= edges.few) {
+    return w.keep_bytes && w.d >= edges.few_features && w.n * w.d > kMostTileValues;
+  }
+  return w.d >= edges.features && w.d * w.k >= (w.keep_bytes ? edges.kept_work : edges.fresh_work);
 }
 
 }  // namespace
 
-const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k,
-                            bool keep_bytes) {
+const Kernels& find_kernels(std::string_view name, const Workload& workload) {
   static const Tables tables = make_tables();
   std::string known;
   for (std::size_t i = 0; i < kNamed.size(); ++i) {
     const bool usable = tables[i].assign != nullptr;
-    const bool pays = !kNamed[i].in_bytes || bytes_pay(kNamed[i].name, d, k, keep_bytes);
+    const bool pays = !kNamed[i].in_bytes || bytes_pay(kNamed[i].name, workload);
     if (usable && (name.empty() ? pays : name == kNamed[i].name)) return tables[i];
     if (name == kNamed[i].name) {
       throw Error(ErrorCode::unsupported,

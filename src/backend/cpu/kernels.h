@@ -19,6 +19,8 @@ inline constexpr std::int64_t kSumBlock = 1024;
 
 /// Points packed one a lane come in tiles; memory for them is of a multiple of this many.
 inline constexpr std::int64_t kTileRows = 64;
+/// Points of up to so many values stay packed between passes.
+inline constexpr std::int64_t kMostTileValues = 1 << 20;
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
@@ -189,6 +191,9 @@ struct AssignArgs {
   bool bytes_ready = false;
   Rows byte_source;                      // rows, in units of the norms
   const std::uint8_t* wanted = nullptr;  // (rows) which of them assign; null: all
+  // What the bytes leave to float32, counted up: rows that are read, centroids that those are
+  // compared with, and rows that have too many of them.
+  std::int64_t rows_left = 0, scores_left = 0, rows_overflowed = 0;
 };
 
 /// Lower bounds of a point are padded to a multiple of this.
@@ -370,10 +375,15 @@ struct Kernels {
   float (*dot)(const float* a, const float* b, std::int64_t d);
 };
 
-/// "" is the best that this machine runs for d features and k centroids, where points that are
-/// screened in bytes stay as such for the next pass, or do not. Throws Error(unsupported) for what
-/// it cannot.
-const Kernels& find_kernels(std::string_view name, std::int64_t d, std::int64_t k, bool keep_bytes);
+/// What the choice of kernels depends on.
+struct Workload {
+  std::int64_t n = 0, d = 0, k = 0;
+  bool keep_bytes = false;  // do points that are screened in bytes stay as such between passes?
+};
+
+/// "" is the best that this machine runs for the workload. Throws Error(unsupported) for what it
+/// cannot.
+const Kernels& find_kernels(std::string_view name, const Workload& workload);
 
 // A part of the table per translation unit; find_kernels joins them.
 void fill_assign_kernels(std::string_view name, Kernels& table);
