@@ -78,6 +78,20 @@ def finite(value):
     return float(value) if math.isfinite(value) else None
 
 
+def nearest(points, centroids):
+    """(batch, n) labels by float64."""
+    batch, n, _ = points.shape
+    labels = torch.empty((batch, n), dtype=torch.int64, device=points.device)
+    near = centroids.double()
+    step = max(1, PIECE_BYTES // (8 * centroids.shape[1]))
+    for b in range(batch):
+        offsets = (near[b] * near[b]).sum(-1) / -2
+        for i in range(0, n, step):
+            scores = torch.addmm(offsets, points[b, i : i + step].double(), near[b].T)
+            labels[b, i : i + step] = scores.argmax(1)
+    return labels
+
+
 def inertia_of(points, centroids, labels):
     """Sum over the whole batch, of these labels with these centroids."""
     d = points.shape[2]

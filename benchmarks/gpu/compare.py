@@ -5,6 +5,7 @@ README.md says how to prepare.
     compare.py --library build/libwarpmeans_gpu.so      everything: under six minutes
     compare.py --quick                                  some shapes, shorter
     compare.py --only 1 3 tol small                     by id or kind, as in shapes.json
+    compare.py --only init parallel whole               initial centroids, and whole default fits
 
 The measuring runs in a process of its own. A row that hangs or takes the CUDA context with it is
 written with its error, and a new process goes on with the next.
@@ -31,6 +32,7 @@ MODULES = {
     "fast-pytorch-kmeans": "fast_pytorch_peer",
 }  # where it is not the name
 PACKAGE_KINDS = ("chart", "call")  # what --package measures
+ASKED_KINDS = ("init", "parallel", "whole")  # only with --only
 PEERS = ["seed", "flashlib", "torch", "fastkmeans", "fast-pytorch-kmeans"]
 KINDS = list(dict.fromkeys(shape["kind"] for shape in SHAPES))
 GO_ON = 75  # the worker's exit status: start another for what is left
@@ -62,7 +64,11 @@ def parse(words=None):
 
 def chosen(args):
     only = set(args.only or [])
-    found = [s for s in SHAPES if not only or only & {s["id"], s["kind"]}]
+    found = [
+        s
+        for s in SHAPES
+        if only & {s["id"], s["kind"]} or not only and s["kind"] not in ASKED_KINDS
+    ]
     found = [s for s in found if (s["kind"] in PACKAGE_KINDS) == args.package]
     return [s for s in found if s.get("quick")] if args.quick and not only else found
 

@@ -2,6 +2,8 @@
 
 from importlib.metadata import version
 
+import numpy as np
+import torch
 from fast_pytorch_kmeans import KMeans
 
 
@@ -29,3 +31,10 @@ class Problem:
         model = KMeans(len(self.init), max_iter=iterations, tol=-1.0)
         labels = model.fit_predict(self.points, self.init.clone())
         return labels[None], model.centroids[None]
+
+    def default_fit(self, seed):
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        model = KMeans(len(self.init))
+        model.fit_predict(self.points)
+        return model.centroids[None], None

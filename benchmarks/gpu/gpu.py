@@ -133,12 +133,20 @@ def ceilings(rep):
 
 
 def make_points(shape, seed=0):
-    """(batch, n, d) standard normal, made in its own dtype, in pieces."""
+    """(batch, n, d) standard normal, made in its own dtype, in pieces; with "groups" about as many
+    centres, three times as far apart."""
     size = (shape["batch"], shape["n"], shape["d"])
     points = torch.empty(size, dtype=getattr(torch, shape["dtype"]), device=DEVICE)
     generator = torch.Generator(device=DEVICE).manual_seed(seed)
     for piece in points.view(-1).split(1 << 28):
         piece.normal_(generator=generator)
+    if "groups" in shape:
+        for item in points:
+            centres = torch.randn(shape["groups"], shape["d"], generator=generator, device=DEVICE)
+            of_row = torch.randint(
+                shape["groups"], (shape["n"],), generator=generator, device=DEVICE
+            )
+            item += (3 * centres).to(item.dtype)[of_row]
     return points
 
 

@@ -5,6 +5,7 @@ import torch
 
 import checks
 import gpu
+import measure_init
 
 
 class Row:
@@ -16,6 +17,8 @@ class Row:
         self.init = gpu.make_init(self.points, row["k"])
         self.loaded = {}
         for name, adapter in competitors.items():
+            if name not in row.get("who", competitors):
+                continue
             row[name] = {}
             problem = self.attempt(name, "load", lambda: adapter.load(self.points, self.init))
             if problem is not None:
@@ -255,4 +258,5 @@ KINDS = {
     "skewed": skewed,
     "tolerance": tolerance,
     "end_to_end": end_to_end,
+    **measure_init.KINDS,
 }

@@ -8,6 +8,7 @@ import gpu
 
 DTYPES = {torch.float32: 0, torch.float64: 1, torch.float16: 2, torch.bfloat16: 3}
 METRICS = {"euclidean": 0, "cosine": 1, "inner_product": 2}
+INITS = {"k-means++": 0, "k-means||": 1, "random": 2, "given": 3}
 PRECISIONS = {"exact": 0, "native": 1, "tf32": 2}
 
 
@@ -19,11 +20,19 @@ class WmProblem(ctypes.Structure):
         ("centroids", ctypes.c_void_p),
         ("kernel", ctypes.c_char_p),
         ("tol", ctypes.c_double),
+        ("seed", ctypes.c_uint64),
         *((name, ctypes.c_int64) for name in ("batch", "n", "d", "k")),
         *((name, ctypes.c_int32) for name in ("points_dtype", "centroids_dtype")),
         *((name, ctypes.c_int32) for name in ("metric", "precision", "max_iter", "fixed")),
         ("device", ctypes.c_int32),
+        ("init", ctypes.c_int32),
     ]
+
+
+class Summary(ctypes.Structure):
+    """WmSummary there."""
+
+    _fields_ = [("inertia", ctypes.c_double), ("iterations", ctypes.c_double)]
 
 
 class FitOutputs(ctypes.Structure):
@@ -46,6 +55,7 @@ class Adapter:
         pointer, size = ctypes.c_void_p, ctypes.c_size_t
         self.library.wm_workspace_bytes.argtypes = [pointer, pointer]
         self.library.wm_fit.argtypes = [pointer, pointer, pointer, size, pointer]
+        self.library.wm_fit_and_wait.argtypes = [pointer, pointer]
         self.library.wm_assign.argtypes = [pointer, pointer, pointer, size, pointer]
         self.library.wm_update.argtypes = [pointer] * 5 + [size, pointer]
         self.kernel, self.precision = args.kernel, args.precision
@@ -76,8 +86,9 @@ class Problem:
             points_dtype=DTYPES[points.dtype],
             centroids_dtype=DTYPES[init.dtype],
             metric=METRICS["euclidean"],
-            precision=PRECISIONS[adapter.precision],
+            precision=PRECISIONS[adapter.precision if points.element_size() == 2 else "exact"],
             device=points.device.index or 0,
+            init=INITS["given"],
         )
         self.labels = self.make(torch.int32, batch, n)
         self.centroids = self.make(torch.float32, batch, k, d)
@@ -96,6 +107,7 @@ class Problem:
         self.workspace = None
         self.known = {}  # options -> bytes
         self.options(1, 0.0, True)
+        self.make_room()
 
     def make(self, dtype, *size):
         return torch.empty(size, dtype=dtype, device=self.points.device)
@@ -108,10 +120,14 @@ class Problem:
         self.converged.fill_(9)
         self.bad.fill_(9)
 
-    def options(self, max_iter, tol, fixed):
-        """Sets them, and makes room."""
+    def options(self, max_iter, tol, fixed, init="given", seed=0):
         self.problem.max_iter, self.problem.tol, self.problem.fixed = max_iter, tol, int(fixed)
-        key = (max_iter, tol, fixed)
+        self.problem.init, self.problem.seed = INITS[init], seed
+
+    def make_room(self):
+        """For a fit with the options that are set."""
+        p = self.problem
+        key = (p.max_iter, p.tol, p.fixed, p.init)
         if key not in self.known:
             size = ctypes.c_size_t()
             self.adapter.call(
@@ -142,8 +158,9 @@ class Problem:
         )
         return self.centroids
 
-    def fit(self, iterations, tol=0.0, fixed=True):
-        self.options(iterations, tol, fixed)
+    def fit(self, iterations, tol=0.0, fixed=True, init="given", seed=0):
+        self.options(iterations, tol, fixed, init, seed)
+        self.make_room()
         self.adapter.call(
             "wm_fit", ctypes.byref(self.problem), ctypes.byref(self.outputs), *self.room()
         )
@@ -151,6 +168,19 @@ class Problem:
 
     def fit_to(self, tol, max_iter):
         return self.fit(max_iter, tol, False)
+
+    def fit_and_wait(self, iterations, tol=0.0, fixed=True, init="given", seed=0):
+        """By the call whose results come to the host, which has every init. Its inertia and its
+        iterations, over the batch."""
+        self.options(iterations, tol, fixed, init, seed)
+        found = Summary()
+        self.adapter.call("wm_fit_and_wait", ctypes.byref(self.problem), ctypes.byref(found))
+        return found.inertia, found.iterations
+
+    def default_fit(self, seed):
+        """The library's defaults: k-means++, tol 1e-4, at most 300 iterations."""
+        _, centroids = self.fit(300, 1e-4, False, "k-means++", seed)
+        return centroids, self.iterations_done()[0]
 
     def iterations_done(self):
         """Of the last fit, by item. Raises if it says that the data are bad."""

@@ -61,10 +61,30 @@ def derive(row, ceilings):
         put(f"ratio_avg20_{name}", over(median(row.get(name), "fit20"), median(ours, "fit20")))
     put("skew", over(median(ours, "update"), median(ours, "update_balanced")))
     put("seed_skew", over(median(seed, "update"), median(seed, "update_balanced")))
+    if row["kind"] in ("init", "parallel"):
+        derive_init(row, put)
     if row["kind"] == "end_to_end":
         put("fit_tflops", tflops(median(ours, "fit"), row["max_iter"]))
         put("seed_fit_tflops", tflops(median(seed, "fit"), row["max_iter"]))
     return out
+
+
+def derive_init(row, put):
+    """Milliseconds of the initial centroids alone, in iterations, and against torch's best."""
+    ours, other = row.get("ours"), row.get("torch") or {}
+    given, seeded = median(ours, "given0"), median(ours, "seeded0")
+    steps = ("given0", "given1") if row["kind"] == "parallel" else ("fit1", "fit2")
+    less, more = (median(ours, step) for step in steps)
+    init = None if None in (given, seeded) else seeded - given
+    put("init", init)
+    if None not in (init, less, more):
+        put("init_in_iterations", over(init, more - less))
+    ways = {name: found["median"] for name, found in other.get("ways", {}).items()}
+    if ways:
+        best = min(ways, key=ways.get)
+        put("torch_init", ways[best])
+        put("torch_way", best)
+        put("ratio_init", over(ways[best], init))
 
 
 def wrong_of(part):
@@ -153,6 +173,20 @@ def notes(row):
             f"ours, as many iterations as the seed: {number(median(ours, 'fit_as_many'))} ms; "
             f"x {number(out.get('ratio_fit'))} to tol, x {number(out.get('ratio_fit_as_many'))}"
         )
+    if row["kind"] in ("init", "parallel"):
+        theirs = (row.get("torch") or {}).get("ways", {})
+        yield (
+            f"initial centroids: ours {number(out.get('init'))} ms = "
+            f"{number(out.get('init_in_iterations'))} iterations, inertia "
+            f"{(ours or {}).get('inertia') or 0:.8g}; x {number(out.get('ratio_init'))}"
+        )
+        for way, found in theirs.items():
+            yield f"torch, {way}: {number(found['median'])} ms, inertia {found['inertia']:.8g}"
+    if row["kind"] == "whole":
+        for name in OTHERS:
+            for run in (row.get(name) or {}).get("runs", []):
+                done = "?" if run["iterations"] is None else run["iterations"]
+                yield f"{name}: {number(run['ms'])} ms, {done} iterations, inertia {run['inertia']:.8g}"
     if row["kind"] == "end_to_end":
         yield (
             f"{row['max_iter']} iterations and labels: ours {number(median(ours, 'fit'))} ms "

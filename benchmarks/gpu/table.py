@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Makes the tables of docs/gpu.md, or with --package's results those of docs/python-gpu.md, from what
-compare.py wrote: table.py [results/gpu/compare.json ...]"""
+compare.py wrote: table.py [results/gpu/compare.json ...]; init.json's are tables of their own."""
 
 import json
+import statistics
 import sys
 from pathlib import Path
 
@@ -76,6 +77,48 @@ def calls(run):
             )
 
 
+def seedings(run):
+    """Initial centroids alone."""
+    yield "| N,D,K | type | init | ours, ms | in iterations | torch's best, ms | its way | × torch | inertia, ours ÷ torch's |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in run["rows"]:
+        out, ours = row.get("derived", {}), row.get("ours", {})
+        if row["kind"] not in ("init", "parallel") or "init" not in out:
+            continue
+        way = out.get("torch_way")
+        inertia = row["torch"]["ways"][way]["inertia"] if way else None
+        yield "| " + " | ".join([
+            f"{row['n']},{row['d']},{row['k']}", row["dtype"],
+            "k-means++" if row["kind"] == "init" else "k-means‖",
+            text(out["init"]), text(out.get("init_in_iterations")),
+            text(out.get("torch_init")), way or "–", text(out.get("ratio_init")),
+            text(ours["inertia"] / inertia if inertia else None, 5),
+        ]) + " |"
+
+
+def wholes(run):
+    """Whole default fits: medians of the seeds."""
+    yield "| N,D,K | type | who | ms | iterations | inertia ÷ ours |"
+    yield "|---|---|---|---|---|---|"
+    for row in run["rows"]:
+        if row["kind"] != "whole" or not row.get("ours", {}).get("runs"):
+            continue
+        ours = statistics.median(r["inertia"] for r in row["ours"]["runs"])
+        for name, label in (("ours", "ours, k-means++"), ("torch", "torch, random"),
+                            ("seed", "flash-kmeans, random"), ("flashlib", "FlashLib, random"),
+                            ("fast-pytorch-kmeans", "fast-pytorch-kmeans, random")):
+            runs = row.get(name, {}).get("runs")
+            if not runs:
+                continue
+            done = [r["iterations"] for r in runs if r["iterations"] is not None]
+            yield "| " + " | ".join([
+                f"{row['n']},{row['d']},{row['k']}", row["dtype"], label,
+                text(statistics.median(r["ms"] for r in runs)),
+                text(statistics.median(done) if done else None),
+                text(statistics.median(r["inertia"] for r in runs) / ours, 5),
+            ]) + " |"
+
+
 def between(page, mark, lines):
     """Puts the lines between the page's marks."""
     begin, end = f"<!-- {mark} -->", f"<!-- /{mark} -->"
@@ -117,6 +160,11 @@ def main():
         )
         between(ROOT / "docs/python-gpu.md", "gpu package table",
                 [head, "", *package(run), "", *calls(run)])
+        return
+    if any(row["kind"] in ("init", "parallel", "whole") for row in run["rows"]):
+        head = f"{about(run)}; flash-kmeans {versions.get('flash-kmeans', '–')}, torch {versions['torch']}."
+        between(ROOT / "docs/gpu.md", "gpu init table",
+                [head, "", *seedings(run), "", *wholes(run)])
         return
     ceilings = run["ceilings"]
     head = (

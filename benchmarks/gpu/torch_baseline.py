@@ -81,5 +81,17 @@ class Problem:
                 break
         return labels, centroids
 
+    def default_fit(self, seed):
+        """Rows by chance, then to a shift of 1e-4 or 100 iterations."""
+        torch.manual_seed(seed)
+        given, n = self.init, self.points.shape[1]
+        rows = torch.randperm(n, device=self.points.device)[: given.shape[1]]
+        self.init = self.points[:, rows]
+        try:
+            _, centroids = self.fit_to(1e-4, 100)
+        finally:
+            self.init = given
+        return centroids, self.done
+
     def iterations_done(self):
         return [self.done]

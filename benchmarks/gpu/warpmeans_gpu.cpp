@@ -7,18 +7,26 @@
 #include <string_view>
 
 #include <warpmeans/cuda.h>
+#include <warpmeans/kmeans.h>
 
 // As in ours.py, field by field.
 struct WmProblem {
   const void* points;     // (batch, n, d) device memory
-  const void* centroids;  // (batch, k, d) device memory: the initial ones, or null
+  const void* centroids;  // (batch, k, d) device memory, where init is `given` and for assign
   const char* kernel;     // null: the library chooses
   double tol;
+  std::uint64_t seed;
   std::int64_t batch, n, d, k;
   std::int32_t points_dtype, centroids_dtype;  // DType
   std::int32_t metric, precision;
   std::int32_t max_iter, fixed;
   std::int32_t device;
+  std::int32_t init;
+};
+
+/// What a whole fit says of itself, summed over the batch.
+struct WmSummary {
+  double inertia, iterations;
 };
 
 namespace {
@@ -52,11 +60,9 @@ KMeansOptions options_of(const WmProblem& problem) {
   options.max_iter = problem.max_iter;
   options.tol = problem.tol;
   options.fixed_iterations = problem.fixed != 0;
-  options.init = warpmeans::Init::random;
-  if (problem.centroids != nullptr) {
-    options.init = warpmeans::Init::given;
-    options.init_centroids = centroids_of(problem);
-  }
+  options.seed = problem.seed;
+  options.init = static_cast<warpmeans::Init>(problem.init);
+  if (options.init == warpmeans::Init::given) options.init_centroids = centroids_of(problem);
   return options;
 }
 
@@ -97,6 +103,18 @@ WM_EXPORT int wm_fit(const WmProblem* problem, const warpmeans::cuda::FitOutputs
   return guarded([&] {
     warpmeans::cuda::fit_async(points_of(*problem), options_of(*problem), *outputs, workspace,
                                workspace_size, stream, kernel_of(*problem));
+  });
+}
+
+/// The call that waits: every init, results on the host.
+WM_EXPORT int wm_fit_and_wait(const WmProblem* problem, WmSummary* summary) {
+  return guarded([&] {
+    warpmeans::Execution execution;
+    execution.kernel = kernel_of(*problem);
+    const auto found = warpmeans::fit(points_of(*problem), options_of(*problem), execution);
+    *summary = {};
+    for (const double inertia : found.inertia) summary->inertia += inertia;
+    for (const int n_iter : found.n_iter) summary->iterations += n_iter;
   });
 }
 
