@@ -46,17 +46,18 @@ int sum_limbs(const Problem& problem);
 
 struct Plan {
   Problem problem;
-  std::string kernel;              // "cpu/avx512", "cuda/sm90", ...
-  bool kernel_is_forced = false;   // by the caller: in every pass
-  int threads = 1;                 // of the whole call
-  bool items_in_parallel = false;  // a thread per batch item, or all threads on one item
-  std::int64_t chunk_rows = 0;     // rows of a chunk; n_samples where there is but one
-  int value_bits = 0;              // of a value in the integer sums
-  int limbs = 1;                   // 64-bit words of a sum
-  bool keep_bounds = false;        // may bounds be carried between iterations?
-  bool keep_bytes = false;         // are points that are screened in bytes kept as such?
-  bool seed_sketch = false;        // may k-means++ keep a sketch of the points?
-  std::int64_t seed_gains = 0;     // what it may remember of a step's trials; beyond, another pass
+  std::string kernel;               // "cpu/avx512", "cuda/sm90", ...
+  bool kernel_is_forced = false;    // by the caller: in every pass
+  int threads = 1;                  // of the whole call
+  bool items_in_parallel = false;   // a thread per batch item, or all threads on one item
+  std::int64_t chunk_rows = 0;      // rows of a chunk; n_samples where there is but one
+  int value_bits = 0;               // of a value in the integer sums
+  int limbs = 1;                    // 64-bit words of a sum
+  bool keep_bounds = false;         // may bounds be carried between iterations?
+  bool keep_byte_scales = false;    // are scales of points that are screened in bytes kept,
+  std::int64_t byte_rows_kept = 0;  // and the bytes of the first so many?
+  bool seed_sketch = false;         // may k-means++ keep a sketch of the points?
+  std::int64_t seed_gains = 0;      // what it may remember of a step's trials; beyond, another pass
   std::int64_t workspace_bytes = 0;  // on a CPU of the whole call, results included
 };
 

@@ -73,7 +73,8 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
     const cpu::Kernels& kernels = cpu::find_kernels(kernel(), {n, d, k});
     Plan plan;
     plan.problem.n_samples = plan.chunk_rows = n;
-    plan.keep_bytes = true;
+    plan.keep_byte_scales = true;
+    plan.byte_rows_kept = n;
     plan.problem.n_features = d;
     plan.problem.n_clusters = k;
     plan.problem.dtype = points.dtype;
@@ -268,7 +269,7 @@ std::vector<bool> active_passes(bool forced, const cpu::ByteScreen::Leavings& le
   plan.problem.n_samples = 1000;
   plan.problem.n_features = 200;
   plan.problem.n_clusters = 10;
-  plan.keep_bytes = true;
+  plan.keep_byte_scales = true;
   plan.kernel_is_forced = forced;
   cpu::ByteScreen screen(kernels, plan);
   std::vector<bool> active;

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <string>
+#include <string_view>
 #include <thread>
 
 #include "support/compare.h"
@@ -11,6 +13,8 @@
 
 namespace warpmeans::test {
 namespace {
+
+constexpr std::string_view kByteKernels[] = {"amx", "avx512vnni", "avxvnni", "avx2bytes"};
 
 /// A result on another kind of device: the same, but that its float64 statistics are summed in
 /// another order, which may move a cosine centroid by its last place.
@@ -88,6 +92,30 @@ TEST_P(ReproducibleTest, ThreadsChunksAndRuns) {
     Execution execution;
     execution.chunk_rows = rows;
     EXPECT_EQ(bits(inputs_.run(execution)), want) << "chunks of " << rows;
+  }
+}
+
+// Less memory leaves out what is kept between passes: bounds, scales, bytes of some points, of all.
+TEST_P(ReproducibleTest, MemoryLimits) {
+  const std::vector<std::byte> want = bits(inputs_.run());
+  for (const std::string_view kernel : kByteKernels) {
+    Execution execution;
+    execution.kernel = kernel;
+    execution.memory_limit = 1;
+    std::string message;
+    try {
+      inputs_.run(execution);
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::unsupported) continue;  // not on this processor
+      message = error.what();
+    }
+    const std::string before = "they need ";
+    ASSERT_NE(message.find(before), std::string::npos) << message;
+    const std::int64_t least = std::stoll(message.substr(message.find(before) + before.size()));
+    for (const std::int64_t more : {0, 70'000, 130'000, 250'000, 500'000, 2'000'000}) {
+      execution.memory_limit = least + more;
+      EXPECT_EQ(bits(inputs_.run(execution)), want) << kernel << ", " << more << " bytes more";
+    }
   }
 }
 

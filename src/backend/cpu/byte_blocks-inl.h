@@ -93,8 +93,9 @@ struct ByteSlack {
 };
 
 /// Where the search of row i starts: its bytes, its share of the bounds, and its last label.
+/// `kept`: its bytes stay for the next iteration.
 template <typename T>
-HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, std::int64_t i,
+HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, bool kept, std::int64_t i,
                           std::int64_t at, std::int64_t q, const ByteScratch& s) {
   const Panels& p = *args.panels;
   const BytePanels& b = *args.byte_panels;
@@ -105,11 +106,14 @@ HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, std::in
     s.threshold[q] = -std::numeric_limits<float>::infinity();
     s.start[q] = 0;
     s.scale[q] = s.reach[q] = s.length[q] = 0;
-    if (!args.bytes_ready)
+    if (!args.bytes_ready || !kept)
       std::fill_n(bytes.data + at * bytes.stride, bytes.stride, std::int8_t{0});
     return;
   }
-  if (!args.bytes_ready) {
+  if (args.bytes_ready && !kept) {
+    requantise_point<T>(args.byte_source, i, bytes.scale[at], s.row, bytes.data + at * bytes.stride,
+                        bytes.stride);
+  } else if (!args.bytes_ready) {
     screen_part_t<T>(args.byte_source, i, 0, p.d, s.row);
     ByteRows at_i = bytes;  // whose row i is row `at`
     at_i.data += (at - i) * bytes.stride;
@@ -186,10 +190,17 @@ template <typename T>
 HWY_NOINLINE void byte_block(AssignArgs& args, std::int64_t i0, std::int64_t n,
                              const ByteScratch& s, double* scores, NextRows& next) {
   const BytePanels& b = *args.byte_panels;
-  const bool kept = args.bytes.data != nullptr;
-  const ByteRows& bytes = kept ? args.bytes : s.block;
+  const bool kept = i0 < args.bytes_kept;
+  ByteRows bytes = kept ? args.bytes : s.block;
   const std::int64_t first = kept ? i0 : 0;  // where in `bytes` the block starts
-  for (std::int64_t q = 0; q < n; ++q) start_row<T>(args, bytes, i0 + q, first + q, q, s);
+  if (!kept && args.bytes.scale) {
+    bytes.scale = args.bytes.scale + i0;
+    bytes.residual = args.bytes.residual + i0;
+    bytes.start = args.bytes.start + i0;
+  }
+  for (std::int64_t q = 0; q < n; ++q) {
+    start_row<T>(args, bytes, kept, i0 + q, first + q, q, s);
+  }
   const std::int64_t points = args.byte_kernel->points, tiles = (n + points - 1) / points;
   for (std::int64_t q = n; q < tiles * points; ++q) {
     s.threshold[q] = -std::numeric_limits<float>::infinity();
@@ -239,11 +250,14 @@ HWY_NOINLINE void assign_by_bytes(AssignArgs& args, std::int64_t first, std::int
   std::int64_t used = 0;
   const BlockScratch f = carve(args.scratch, p.d, p.k, &used);
   const ByteScratch s = carve_bytes(args.scratch + used, p.d);
-  for (std::int64_t done = 0; done < count; done += kByteBlock) {
-    const std::int64_t i0 = first + done, n = std::min(kByteBlock, count - done);
+  for (std::int64_t done = 0, n = 0; done < count; done += n) {
+    const std::int64_t i0 = first + done;
+    n = std::min(kByteBlock, count - done);
+    if (i0 < args.bytes_kept) n = std::min(n, args.bytes_kept - i0);
     const std::int64_t tiles = (n + args.byte_kernel->points - 1) / args.byte_kernel->points;
     const std::int64_t more = std::min(kByteBlock, count - done - n);
-    NextRows next = rows_after(args.bytes_ready ? args.bytes.rows() : args.rows, i0 + n, more,
+    const bool next_kept = args.bytes_ready && i0 + n < args.bytes_kept;
+    NextRows next = rows_after(next_kept ? args.bytes.rows() : args.rows, i0 + n, more,
                                tiles * ((p.k + p.width - 1) / p.width));
     with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
       byte_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s,

@@ -9,9 +9,6 @@
 namespace warpmeans::cpu {
 namespace {
 
-/// Bytes, scale, residual and sum of a row.
-std::int64_t row_bytes(std::int64_t d) { return byte_stride(d) + 12; }
-
 /// Whether the points' own bytes are what the screen reads.
 bool are_bytes(const Problem& p) {
   return (p.dtype == DType::uint8 || p.dtype == DType::int8) && p.metric != Metric::cosine;
@@ -19,9 +16,13 @@ bool are_bytes(const Problem& p) {
 
 }  // namespace
 
-std::int64_t ByteScreen::kept_bytes(const Kernels& kernels, const Problem& p) {
-  const std::int64_t bytes = p.n_samples * row_bytes(p.n_features);
-  return used(kernels, p) && p.stop_rule.max_iter >= 2 && bytes <= kMostKept ? bytes : 0;
+std::int64_t ByteScreen::scales_of_row(const Kernels& kernels, const Problem& p) {
+  constexpr std::int64_t kScales = 12;  // scale, residual and sum
+  return used(kernels, p) && p.stop_rule.max_iter >= 2 ? kScales : 0;
+}
+
+std::int64_t ByteScreen::bytes_of_row(const Kernels& kernels, const Problem& p) {
+  return scales_of_row(kernels, p) > 0 ? byte_stride(p.n_features) : 0;
 }
 
 std::int64_t ByteScreen::workspace_bytes(const Kernels& kernels, const Problem& p,
@@ -36,12 +37,13 @@ ByteScreen::ByteScreen(const Kernels& kernels, const Plan& plan)
     : kernels_(kernels),
       problem_(plan.problem),
       used_(used(kernels, plan.problem)),
-      kept_(used_ && plan.keep_bytes),
-      pausable_(!plan.kernel_is_forced) {
+      scales_kept_(used_ && plan.keep_byte_scales),
+      pausable_(!plan.kernel_is_forced),
+      rows_kept_(scales_kept_ ? plan.byte_rows_kept : 0) {
   if (!used_) return;
   const std::int64_t n = problem_.n_samples, d = problem_.n_features;
-  if (kept_) {
-    data_.resize(n * byte_stride(d));
+  data_.resize(rows_kept_ * byte_stride(d));
+  if (scales_kept_) {
     row_scale_.resize(n);
     row_residual_.resize(n);
     row_start_.resize(n);
@@ -133,11 +135,12 @@ void ByteScreen::set(AssignArgs& args, const Rows& rows, std::int64_t first_row)
   args.byte_panels = &panels_;
   args.byte_source = rows;
   args.byte_source.scale = norm_scale_;
-  args.bytes_ready = kept_ && ready_;
-  if (!kept_) return;
+  args.bytes_ready = scales_kept_ && ready_;
+  if (!scales_kept_) return;
   args.bytes.stride = byte_stride(rows.d);
   // Assign fills them in its first pass.
-  args.bytes.data = data_.data() + first_row * args.bytes.stride;
+  args.bytes_kept = std::max<std::int64_t>(0, rows_kept_ - first_row);
+  if (args.bytes_kept > 0) args.bytes.data = data_.data() + first_row * args.bytes.stride;
   args.bytes.scale = row_scale_.data() + first_row;
   args.bytes.residual = row_residual_.data() + first_row;
   args.bytes.start = row_start_.data() + first_row;

@@ -15,15 +15,13 @@ class ByteScreen {
  public:
   /// Dot products of more features could overflow 32 bits: float32 screens those.
   static constexpr std::int64_t kMostFeatures = 65536;
-  /// Points may be kept as bytes where there is a next iteration and they need no more memory than
-  /// this; where the plan does not keep them, a task makes the bytes of its rows anew.
-  static constexpr std::int64_t kMostKept = std::int64_t{1} << 32;
-
   static bool used(const Kernels& kernels, const Problem& problem) {
     return kernels.bytes.tile != nullptr && problem.n_features <= kMostFeatures;
   }
-  /// What all points take as bytes, if they may be kept; else 0.
-  static std::int64_t kept_bytes(const Kernels& kernels, const Problem& problem);
+  /// What it pays to keep of a point for the next iteration, in bytes: scales, without which a task
+  /// makes those of its rows anew, and the bytes themselves, which are else rounded anew.
+  static std::int64_t scales_of_row(const Kernels& kernels, const Problem& problem);
+  static std::int64_t bytes_of_row(const Kernels& kernels, const Problem& problem);
   /// What a ByteScreen and its workers allocate beside them.
   static std::int64_t workspace_bytes(const Kernels& kernels, const Problem& problem,
                                       std::int64_t workers);
@@ -54,7 +52,8 @@ class ByteScreen {
  private:
   const Kernels& kernels_;
   const Problem problem_;
-  const bool used_, kept_, pausable_;
+  const bool used_, scales_kept_, pausable_;
+  const std::int64_t rows_kept_;
   bool ready_ = false;
   std::int64_t paused_ = 0, next_pause_ = 8;  // passes
   bool labelled_ = false;                     // has a pass ended, so that points have labels?

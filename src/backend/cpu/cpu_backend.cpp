@@ -30,6 +30,9 @@ const Kernels& kernels_of(const Problem& p, const Execution& execution, bool kee
   return find_kernels(execution.kernel, {p.n_samples, p.n_features, p.n_clusters, keep_bytes});
 }
 
+/// Do most points stay as bytes from one pass to the next?
+bool keeps_bytes(const Plan& plan) { return 2 * plan.byte_rows_kept >= plan.problem.n_samples; }
+
 Plan plan_for(const Problem& problem, const Execution& execution, const Kernels& kernels) {
   Plan plan;
   plan.problem = problem;
@@ -57,7 +60,7 @@ class CpuBackend : public Backend {
     }
     const Kernels& kernels = kernels_of(problem, execution, true);
     const Plan plan = plan_for(problem, execution, kernels);
-    if (plan.keep_bytes) return plan;
+    if (keeps_bytes(plan)) return plan;
     // What pays where points stay as bytes may not where each pass makes them anew.
     const Kernels& others = kernels_of(problem, execution, false);
     return &others == &kernels ? plan : plan_for(problem, execution, others);
@@ -65,7 +68,7 @@ class CpuBackend : public Backend {
 
   void for_each_group(const Plan& plan, const Execution& execution,
                       const std::function<void(Run&, Items)>& body) const override {
-    const Kernels& kernels = kernels_of(plan.problem, execution, plan.keep_bytes);
+    const Kernels& kernels = kernels_of(plan.problem, execution, keeps_bytes(plan));
     const BoundsShape shape =
         plan.keep_bounds ? bounds_shape(plan.problem, execution, kernels) : BoundsShape{};
     const Team team = plan.threads == 1 ? Team() : make_team(execution);

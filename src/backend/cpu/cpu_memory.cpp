@@ -141,7 +141,7 @@ class RunMemory {
 
 /// Of a whole call: what there is throughout, and what its parts add in turn.
 struct CallMemory {
-  std::int64_t base, seeding, sketch, iterating, bounds, bytes;
+  std::int64_t base, seeding, sketch, iterating, bounds;
   std::int64_t least() const { return base + std::max(seeding, iterating); }
 };
 
@@ -150,12 +150,8 @@ std::int64_t runs_of(const Plan& plan) { return plan.items_in_parallel ? plan.th
 CallMemory memory_of(const Plan& plan, const Kernels& kernels, const BoundsShape& shape) {
   const RunMemory run(plan, kernels, shape, plan.items_in_parallel ? 1 : plan.threads);
   const std::int64_t runs = runs_of(plan);
-  return {kFixedBytes + plan.problem.result_bytes + runs * run.lasting(),
-          runs * run.seeding(),
-          runs * run.sketch(),
-          runs * run.iterating(),
-          runs * run.bounds(),
-          runs * ByteScreen::kept_bytes(kernels, plan.problem)};
+  return {kFixedBytes + plan.problem.result_bytes + runs * run.lasting(), runs * run.seeding(),
+          runs * run.sketch(), runs * run.iterating(), runs * run.bounds()};
 }
 
 }  // namespace
@@ -195,9 +191,15 @@ void plan_memory(Plan& plan, const Kernels& kernels, const Execution& execution)
   };
   plan.keep_bounds = fits(memory.bounds);
   if (plan.keep_bounds) memory.iterating += memory.bounds;
-  // Rows that are read anew in every pass are made bytes as they come, unless a limit has room.
-  plan.keep_bytes = fits(memory.bytes) && (limit > 0 || p.residence == Residence::memory);
-  if (plan.keep_bytes) memory.iterating += memory.bytes;
+  const std::int64_t scales = runs_of(plan) * p.n_samples * ByteScreen::scales_of_row(kernels, p);
+  plan.keep_byte_scales = fits(scales);
+  if (plan.keep_byte_scales) {
+    memory.iterating += scales;
+    const std::int64_t row = runs_of(plan) * ByteScreen::bytes_of_row(kernels, p);
+    const std::int64_t room = std::max<std::int64_t>(0, budget - memory.base - memory.iterating);
+    plan.byte_rows_kept = room / row >= p.n_samples ? p.n_samples : room / row / 128 * 128;
+    memory.iterating += plan.byte_rows_kept * row;
+  }
   plan.workspace_bytes = memory.least();
 }
 

@@ -187,7 +187,9 @@ struct AssignArgs {
   // Of the screen in bytes: null where float32 screens.
   const ByteKernel* byte_kernel = nullptr;
   const BytePanels* byte_panels = nullptr;
-  ByteRows bytes;  // where rows stay for the next iteration, or null
+  // Where rows stay for the next iteration, the data of the first bytes_kept only; or null.
+  ByteRows bytes;
+  std::int64_t bytes_kept = 0;
   bool bytes_ready = false;
   Rows byte_source;                      // rows, in units of the norms
   const std::uint8_t* wanted = nullptr;  // (rows) which of them assign; null: all

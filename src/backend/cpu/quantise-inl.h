@@ -27,13 +27,28 @@ struct Quantised {
   double residual;   // at least |x - scale * bytes|
 };
 
+/// Bytes nearest to x * inverse, whose size is at most 127.1: the low bits of this float32's. They
+/// are the same whenever a row is read.
+HWY_INLINE VF byte_bits(VF x, VF inverse) {
+  const DF df;
+  return hn::MulAdd(x, inverse, hn::Set(df, 0x1.8p23f));
+}
+HWY_INLINE void store_bytes(VF bits, std::int8_t* HWY_RESTRICT out) {
+  const DF df;
+  const hn::RebindToUnsigned<DF> du;
+  const hn::Rebind<std::uint8_t, DF> narrow;
+  hn::StoreU(hn::TruncateTo(narrow, hn::BitCast(du, bits)), narrow,
+             reinterpret_cast<std::uint8_t*>(out));
+}
+HWY_INLINE float inverse_of(float scale) { return scale > 0 ? 1 / scale : 0; }
+
 /// x[0, d), zero up to a multiple of kFeaturePad, as bytes out[0, round_up(d, kFeaturePad))
 /// within [-most_byte, most_byte]. Whatever the bytes become, the residual is measured from them.
 HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d, std::int32_t most_byte,
                               std::int8_t* HWY_RESTRICT out) {
   const DF df;
   const hn::RebindToSigned<DF> di;
-  const hn::Rebind<std::int8_t, DF> narrow;
+  const VF zero_bits = hn::Set(df, 0x1.8p23f);
   const std::int64_t lanes = static_cast<std::int64_t>(hn::Lanes(df));
   const std::int64_t padded = round_up(d, kFeaturePad);
   VF most = hn::Zero(df);
@@ -45,15 +60,15 @@ HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d, std::
   const bool usable = largest > 0x1p-90f;
   const auto levels = static_cast<float>(most_byte);
   const float scale = usable ? largest / levels : 0;
-  const VF step = hn::Set(df, scale), inverse = hn::Set(df, usable ? levels / largest : 0);
+  const VF step = hn::Set(df, scale), inverse = hn::Set(df, inverse_of(scale));
   VF squares = hn::Zero(df);
   auto sums = hn::Zero(di);
   for (std::int64_t f = 0; f < padded; f += lanes) {
     const VF v = hn::LoadU(df, x + f);
-    const auto q = hn::NearestInt(hn::Mul(v, inverse));
-    hn::StoreU(hn::DemoteTo(narrow, q), narrow, out + f);
-    sums = hn::Add(sums, q);
-    const VF rest = hn::NegMulAdd(step, hn::ConvertTo(df, q), v);
+    const VF bits = byte_bits(v, inverse);
+    store_bytes(bits, out + f);
+    sums = hn::Add(sums, hn::Sub(hn::BitCast(di, bits), hn::BitCast(di, zero_bits)));
+    const VF rest = hn::NegMulAdd(step, hn::Sub(bits, zero_bits), v);
     squares = hn::MulAdd(rest, rest, squares);
   }
   // A rest is off by 2u of x at most where product and difference round separately, its square and
@@ -65,6 +80,27 @@ HWY_INLINE Quantised quantise(const float* HWY_RESTRICT x, std::int64_t d, std::
   return {scale, hn::GetLane(hn::SumOfLanes(di, sums)), residual};
 }
 
+/// Are the points' own bytes what the screen reads?
+template <typename T>
+HWY_INLINE bool are_bytes(const Rows& source) {
+  return (std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t>)&&!source.lengths;
+}
+
+/// Row i of such points, with its zero in the middle; returns the sum.
+template <typename T>
+HWY_INLINE std::int32_t copy_bytes(const Rows& source, std::int64_t i, std::int8_t* out,
+                                   std::int64_t stride) {
+  const auto* in = static_cast<const std::uint8_t*>(source.row(i));
+  const std::uint8_t flip = std::is_same_v<T, std::uint8_t> ? 0x80 : 0;
+  std::int32_t sum = 0;
+  for (std::int64_t f = 0; f < source.d; ++f) {
+    out[f] = static_cast<std::int8_t>(in[f] ^ flip);
+    sum += out[f];
+  }
+  std::fill(out + source.d, out + stride, std::int8_t{0});
+  return sum;
+}
+
 /// Row i of `source` into bytes row i, for centroids whose bytes have `zero` added; `row` is
 /// scratch for the float32 row, and holds it after.
 template <typename T>
@@ -72,17 +108,9 @@ HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, s
                                float* row, const ByteRows& bytes) {
   std::int8_t* out = bytes.data + i * bytes.stride;
   const std::int64_t d = source.d;
-  constexpr bool kIsByte = std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t>;
-  if (kIsByte && !source.lengths) {
+  if (are_bytes<T>(source)) {
     // Exact as they are; what they are centred on is ByteScreen's offset.
-    const auto* in = static_cast<const std::uint8_t*>(source.row(i));
-    const std::uint8_t flip = std::is_same_v<T, std::uint8_t> ? 0x80 : 0;
-    std::int32_t sum = 0;
-    for (std::int64_t f = 0; f < d; ++f) {
-      out[f] = static_cast<std::int8_t>(in[f] ^ flip);
-      sum += out[f];
-    }
-    std::fill(out + d, out + bytes.stride, std::int8_t{0});
+    const std::int32_t sum = copy_bytes<T>(source, i, out, bytes.stride);
     bytes.scale[i] = static_cast<float>(source.scale);
     bytes.residual[i] = 0;
     bytes.start[i] = -zero * sum;
@@ -95,6 +123,25 @@ HWY_INLINE void quantise_point(const Rows& source, std::int64_t i, float norm, s
   const double unit_error = source.lengths ? unit_row_error(d) * source.scale : 0;
   bytes.residual[i] = next_up(q.residual + 2 * kFloatUnit * static_cast<double>(norm) + unit_error);
   bytes.start[i] = -zero * q.sum;
+}
+
+/// The bytes alone of row i of `source`, whose `scale` is known: those that quantise_point made.
+template <typename T>
+HWY_INLINE void requantise_point(const Rows& source, std::int64_t i, float scale, float* row,
+                                 std::int8_t* HWY_RESTRICT out, std::int64_t stride) {
+  if (are_bytes<T>(source)) {
+    copy_bytes<T>(source, i, out, stride);
+    return;
+  }
+  const DF df;
+  const auto lanes = static_cast<std::int64_t>(hn::Lanes(df));
+  screen_part_t<T>(source, i, 0, source.d, row);
+  const std::int64_t padded = round_up(source.d, kFeaturePad);
+  const VF inverse = hn::Set(df, inverse_of(scale));
+  for (std::int64_t f = 0; f < padded; f += lanes) {
+    store_bytes(byte_bits(hn::LoadU(df, row + f), inverse), out + f);
+  }
+  std::fill(out + padded, out + stride, std::int8_t{0});
 }
 
 /// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them.
