@@ -279,8 +279,8 @@ Prepared prepared(const Points& points, Metric metric, const Weights& weights, b
 
 TEST_F(CudaFused, StatisticsOfFewRowsAreThoseOfMany) {
   for (const DType dtype : kAllDTypes) {
-    for (const std::int64_t d : {1, 2, 8, 15, 33, 64, 300}) {
-      for (const std::int64_t n : {1, 31, 64, 129, 256}) {
+    for (const std::int64_t d : {1, 2, 8, 15, 32, 33, 64, 300}) {
+      for (const std::int64_t n : {1, 31, 64, 65, 129, 256}) {
         for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
           SCOPED_TRACE(std::string(name_of(dtype)) + " n=" + std::to_string(n) +
                        " d=" + std::to_string(d) + " " + std::string(name_of(metric)));

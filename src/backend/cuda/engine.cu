@@ -30,14 +30,15 @@ __global__ void __launch_bounds__(kThreads) reset_items(const FitState s) {
   asm volatile("mov.u64 %0, %globaltimer;" : "=l"(item.started));
 }
 
-/// A warp a centroid: `rows` (batch, k) picks rows of the source, else centroid j is its row j.
+/// `lanes` (a power of two, at most 32, and that with `normalize`) a centroid: `rows` (batch, k)
+/// picks rows of the source, else centroid j is its row j.
 template <class T>
 __global__ void __launch_bounds__(kThreads)
     fill_centroids(const FitState s, const void* source, std::int64_t batch_stride,
-                   std::int64_t row_stride, const std::int64_t* rows, bool normalize) {
-  const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / 32;
+                   std::int64_t row_stride, const std::int64_t* rows, bool normalize, int lanes) {
+  const std::int64_t at = (static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x) / lanes;
   if (at >= static_cast<std::int64_t>(s.batch) * s.k) return;
-  const int lane = threadIdx.x & 31;
+  const int lane = static_cast<int>(threadIdx.x) % lanes;
   const T* row = row_of<T>(source, batch_stride, row_stride, at / s.k, rows ? rows[at] : at % s.k);
   double length = 1;
   if (normalize) {
@@ -51,7 +52,7 @@ __global__ void __launch_bounds__(kThreads)
     length = largest * sqrt(warp_sum(sum));
     if (!(length > 0)) length = 1;
   }
-  for (int f = lane; f < s.d; f += 32) {
+  for (int f = lane; f < s.d; f += lanes) {
     const double v = to_double(row[f]) / length;
     if (s.dtype == DType::float64) {
       static_cast<double*>(s.centroids)[at * s.d + f] = v;
@@ -64,10 +65,12 @@ __global__ void __launch_bounds__(kThreads)
 void fill(const FitState& s, const MatrixView& source, const std::int64_t* rows, bool normalize,
           cudaStream_t stream) {
   const std::int64_t batch_stride = source.batch > 1 ? source.batch_stride : 0;
+  int lanes = 1;
+  while (lanes < 32 && (normalize || lanes < s.d)) lanes *= 2;
   with_element_type(source.dtype, [&](auto element) {
     using T = decltype(element);
-    fill_centroids<T><<<blocks_for(std::int64_t{32} * s.batch * s.k), kThreads, 0, stream>>>(
-        s, source.data, batch_stride, source.row_stride, rows, normalize);
+    fill_centroids<T><<<blocks_for(std::int64_t{lanes} * s.batch * s.k), kThreads, 0, stream>>>(
+        s, source.data, batch_stride, source.row_stride, rows, normalize, lanes);
   });
   check(cudaGetLastError(), "fill_centroids");
   launch_publish_centroids(s, false, stream);

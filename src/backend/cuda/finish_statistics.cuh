@@ -27,37 +27,55 @@ inline __host__ __device__ int statistics_lanes(int d, int width) {
 }
 
 /// The largest value of a block's threads; all get it.
-__device__ __forceinline__ double block_max(double value, double (&shared)[kStatisticsThreads]) {
+template <int kThreads>
+__device__ __forceinline__ double block_max(double value) {
   value = warp_max(value);
-  __syncthreads();
-  if ((threadIdx.x & 31) == 0) shared[threadIdx.x / 32] = value;
-  __syncthreads();
-  double largest = shared[0];
-  for (int w = 1; w < kStatisticsThreads / 32; ++w) largest = fmax(largest, shared[w]);
-  return largest;
+  if constexpr (kThreads > 32) {
+    __shared__ double shared[kThreads / 32];
+    __syncthreads();
+    if ((threadIdx.x & 31) == 0) shared[threadIdx.x / 32] = value;
+    __syncthreads();
+    value = shared[0];
+    for (int w = 1; w < kThreads / 32; ++w) value = fmax(value, shared[w]);
+  }
+  return value;
 }
 
-/// By a block of kStatisticsThreads. Multiply-adds are written out, so that the compiler cannot
-/// contract them one way here and another there. `statistics(f, all)` gives those of feature f, the
-/// weighted ones only where there are weights.
-template <class Statistics>
+/// The sum of terms [0, count), as kStatisticsThreads threads add them, each having every such
+/// term, and their warps in turn; by as many threads, or by a warp for all. All get it.
+template <int kThreads, class Term>
+__device__ __forceinline__ double ordered_sum(std::int64_t count, const Term& term) {
+  static_assert(kThreads == 32 || kThreads == kStatisticsThreads);
+  double part = 0;
+  if constexpr (kThreads == kStatisticsThreads) {
+    __shared__ double shared[kThreads];
+    for (std::int64_t i = threadIdx.x; i < count; i += kThreads) part += term(i);
+    return block_sum(part, shared);
+  }
+  double sum = 0;
+  for (int first = 0; first < min(std::int64_t{kStatisticsThreads}, count); first += 32) {
+    part = 0;
+    for (std::int64_t i = first + threadIdx.x; i < count; i += kStatisticsThreads) part += term(i);
+    sum += warp_sum(part);
+  }
+  return sum;
+}
+
+/// By a block of kThreads. Multiply-adds are written out, so that the compiler cannot contract them
+/// one way here and another there. `statistics(f, all)` gives those of feature f, the weighted ones
+/// only where there are weights.
+template <int kThreads, class Statistics>
 __device__ __forceinline__ void finish_item_statistics(const FitState& s, std::int64_t b,
                                                        const Statistics& statistics) {
-  __shared__ double shared[kStatisticsThreads];
   ItemState& item = s.items[b];
   const bool unit_rows = s.metric == Metric::cosine;
   const bool integers = s.dtype == DType::uint8 || s.dtype == DType::int8;
-  double largest = 0, largest_value = 0, scatter = 0, variance = 0, total_weight = 0;
-  if (s.weights) {
-    double mine = 0;
-    for (std::int64_t i = threadIdx.x; i < s.n; i += kStatisticsThreads) {
-      mine += s.weights[b * s.weight_stride + i];
-    }
-    total_weight = block_sum(mine, shared);
-  } else {
-    total_weight = s.n;
-  }
-  for (int f = threadIdx.x; f < s.d; f += kStatisticsThreads) {
+  double largest = 0, largest_value = 0;
+  const double total_weight =
+      s.weights ? ordered_sum<kThreads>(
+                      s.n, [&](std::int64_t i) { return s.weights[b * s.weight_stride + i]; })
+                : s.n;
+  for (int f = threadIdx.x; f < s.d; f += kThreads) {
     double all[kStatistics];
     statistics(f, all);
     const std::int64_t at = b * s.d + f;
@@ -75,16 +93,23 @@ __device__ __forceinline__ void finish_item_statistics(const FitState& s, std::i
     s.worth[at] = 1 / unit;
     largest = fmax(largest, fmax(fabs(all[1] - mean), fabs(all[0] - mean)));
     largest_value = fmax(largest_value, fmax(fabs(all[1]), fabs(all[0])));
-    const double offset = all[2] / s.n;
-    variance += fmax(0.0, fma(-offset, offset, all[3] / s.n));
-    const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
-    const double apart = mean - centre;
-    scatter += fma(apart, fma(total_weight, apart, 2 * sum), square);
   }
-  scatter = block_sum(scatter, shared);
-  variance = block_sum(variance, shared);
-  largest = block_max(largest, shared);
-  largest_value = block_max(largest_value, shared);
+  const double scatter = ordered_sum<kThreads>(s.d, [&](std::int64_t f) {
+    double all[kStatistics];
+    statistics(f, all);
+    const double sum = s.weights ? all[4] : all[2], square = s.weights ? all[5] : all[3];
+    const std::int64_t at = b * s.d + f;
+    const double apart = s.sample_mean[at] - s.sum_centre[at];
+    return fma(apart, fma(total_weight, apart, 2 * sum), square);
+  });
+  const double variance = ordered_sum<kThreads>(s.d, [&](std::int64_t f) {
+    double all[kStatistics];
+    statistics(f, all);
+    const double offset = all[2] / s.n;
+    return fmax(0.0, fma(-offset, offset, all[3] / s.n));
+  });
+  largest = block_max<kThreads>(largest);
+  largest_value = block_max<kThreads>(largest_value);
   if (threadIdx.x != 0) return;
   item.largest_value = largest_value;
   if (!unit_rows) item.largest = largest;

@@ -7,7 +7,7 @@
 
 namespace warpmeans::cuda {
 
-/// Items of so few rows are prepared by a block of threads each.
+/// Items of so few rows are prepared by a block of threads or a warp each.
 constexpr int kSmallRows = 256;
 
 /// Enqueues sample mean, lengths (cosine), ranges, integer units, variance, NaN and Inf.

@@ -197,7 +197,7 @@ __global__ void __launch_bounds__(1024)
 __global__ void __launch_bounds__(kThreads) finish_statistics(const FitState s, int blocks) {
   const std::int64_t b = blockIdx.x;
   const double* in = s.statistics + b * blocks * kStatistics * s.d;
-  finish_item_statistics(s, b, [&](int f, double(&all)[kStatistics]) {
+  finish_item_statistics<kThreads>(s, b, [&](int f, double(&all)[kStatistics]) {
     for (int q = 0; q < (s.weights ? kStatistics : 4); ++q) {
       all[q] = in[q * static_cast<std::int64_t>(s.d) + f];
     }

@@ -104,8 +104,15 @@ __device__ __forceinline__ double sum_clusters(const double* values, int k) {
 
 }  // namespace fused
 
+/// Threads that a multiprocessor shall hold, as many as registers allow without spills.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 900
+constexpr int kFusedResident = 512;
+#else
+constexpr int kFusedResident = 640;
+#endif
+
 template <class T, int kThreads>
-__global__ void __launch_bounds__(kThreads, 640 / kThreads)
+__global__ void __launch_bounds__(kThreads, kFusedResident / kThreads)
     fused_fit_kernel(const __grid_constant__ FitState s, const __grid_constant__ FusedLayout at,
                      const bool measures) {
   extern __shared__ __align__(16) char memory[];
