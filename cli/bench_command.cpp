@@ -19,7 +19,7 @@
 #include "core/philox.h"
 #include "exit_codes.h"
 #include "fma_peak.h"
-#include "option_values.h"
+#include "io/amounts.h"
 #include "output_files.h"
 #include "stop_signals.h"
 
@@ -45,9 +45,10 @@ Shape parse_shape(const std::string& word) {
     throw Error(ErrorCode::invalid_argument,
                 fmt::format("--shape: '{}' is not n,d,k, such as 100000,64,256", word));
   }
-  const Shape shape{parse_whole_number("--shape: n", word.substr(0, first), 1),
-                    parse_whole_number("--shape: d", word.substr(first + 1, second - first - 1), 1),
-                    parse_whole_number("--shape: k", word.substr(second + 1), 1)};
+  const Shape shape{
+      io::parse_whole_number("--shape: n", word.substr(0, first), 1),
+      io::parse_whole_number("--shape: d", word.substr(first + 1, second - first - 1), 1),
+      io::parse_whole_number("--shape: k", word.substr(second + 1), 1)};
   std::int64_t bytes = 0;
   if (__builtin_mul_overflow(shape.n, shape.d, &bytes) ||
       __builtin_mul_overflow(bytes, std::int64_t{8}, &bytes)) {

@@ -1,32 +1,30 @@
 // --checkpoint, --checkpoint-every and --resume of a fit.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include <warpmeans/kmeans.h>
 
+#include "io/checkpoint_keeper.h"
+
 namespace warpmeans::cli {
 
-class CheckpointFile {
+class CheckpointArguments {
  public:
   void add_options(CLI::App& command);
-  const std::string& path() const { return path_; }
+  const std::string& path() const { return request_.path; }
 
-  /// Makes the fit save, and resume where --resume finds a file. Without --resume a file that is
-  /// there is an error, and stays. Borrowed by `options` while they are used.
+  /// As CheckpointKeeper::prepare.
   void prepare(KMeansOptions& options);
-  bool resumes() const { return !resumed_.items.empty(); }
-  /// The fit and its outputs are complete.
-  void remove() const;
+  bool resumes() const { return keeper_->resumes(); }
+  void remove() const { keeper_->remove(); }
 
  private:
-  void save(const Checkpoint& checkpoint) const;
-
-  std::string path_, every_ = "60s";
-  bool resume_ = false;
-  Checkpoint resumed_;
+  io::CheckpointKeeper::Request request_;
+  std::unique_ptr<io::CheckpointKeeper> keeper_;  // once prepared
 };
 
 }  // namespace warpmeans::cli

@@ -15,8 +15,8 @@
 #include "evaluate_metrics.h"
 #include "exit_codes.h"
 #include "inputs.h"
+#include "io/amounts.h"
 #include "io/mapped_file.h"
-#include "option_values.h"
 
 namespace warpmeans::cli {
 namespace {
@@ -96,7 +96,7 @@ void print_text(const Json& figures) {
 int run_evaluate(const EvaluateArguments& arguments) {
   const std::int64_t sample = arguments.silhouette.empty()
                                   ? kSilhouetteSample
-                                  : parse_whole_number("--silhouette", arguments.silhouette, 2);
+                                  : io::parse_whole_number("--silhouette", arguments.silhouette, 2);
   const io::Model model = io::read_model(arguments.model);
   const io::OpenMatrix points = io::open_points(arguments.data, arguments.input.options());
   check_model_fits(model, arguments.model, points, arguments.data);

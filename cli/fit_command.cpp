@@ -27,7 +27,7 @@ struct FitArguments {
   std::string precision = "exact", device = "auto";
   KMeansOptions options;  // the numbers
   InputArguments input;
-  CheckpointFile checkpoint;
+  CheckpointArguments checkpoint;
   int threads = 0;
   bool quiet = false, verbose = false;
 

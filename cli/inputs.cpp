@@ -4,7 +4,7 @@
 
 #include <warpmeans/error.h>
 
-#include "option_values.h"
+#include "io/amounts.h"
 
 namespace warpmeans::cli {
 namespace {
@@ -47,7 +47,7 @@ InputPoints InputArguments::open(const std::string& data, Execution& execution) 
     static_cast<io::OpenMatrix&>(points) = io::open_points(data, options());
     return points;
   }
-  execution.memory_limit = parse_bytes("--memory", memory);
+  execution.memory_limit = io::parse_bytes("--memory", memory);
   points.file = std::make_unique<io::PointFile>(data, options());
   const io::Array& array = points.file->array();
   points.view =

@@ -34,7 +34,7 @@ RULES = [
     ("src", ("warpmeans/", *SRC_TOP), ()),
     ("cli", ("warpmeans/", "io/", "core/", "fma_peak.h", "own"),
      ("CLI/", "fmt/", "nlohmann/", "unistd.h")),
-    ("python/src", ("warpmeans/", "own"), ("nanobind/", "cuda_runtime_api.h")),
+    ("python/src", ("warpmeans/", "io/", "own"), ("nanobind/", "cuda_runtime_api.h", *POSIX)),
     ("benchmarks", ("warpmeans/", "fma_peak.h", "own"), ("hwy/", "nlohmann/", *POSIX)),
     ("tests", ("warpmeans/", *SRC_TOP, "io/", "backend/", "support/", "evaluate_metrics.h", "own"),
      ("gtest/", "gmock/", "zlib.h", "nlohmann/", "hwy/", "cuda_runtime_api.h", *C, *POSIX)),

@@ -1,9 +1,11 @@
 // The module warpmeans._core: fit, predict and transform for Python's arrays. No algorithm.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include <charconv>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +15,9 @@
 
 #include "arrays.h"
 #include "device_calls.h"
+#include "io/amounts.h"
+#include "io/checkpoint_keeper.h"
+#include "mapped_points.h"
 #include "progress.h"
 #include "words.h"
 
@@ -37,11 +42,21 @@ Device device_of(const std::string& word) {
       ("device is \"" + word + "\"; it must be \"cpu\", \"cuda\" or \"cuda:INDEX\"").c_str());
 }
 
-Execution execution_of(int threads, const std::string& device) {
+Execution execution_of(int threads, const std::string& device,
+                       const std::optional<std::string>& memory = {}) {
   Execution execution;
   execution.threads = threads;
   execution.device = device_of(device);
+  if (memory) execution.memory_limit = io::parse_bytes("memory", *memory);
   return execution;
+}
+
+/// call(view), or, where memory is limited and the points are in the map of a file, call(source).
+template <class Call>
+auto with_points(const Array& points, bool mapped, const Execution& execution, Call&& call) {
+  if (execution.memory_limit == 0 || !mapped || points.batched) return call(points.view);
+  MappedPoints source(points.view);
+  return call(source);
 }
 
 /// Throws unless what goes with the points is where the device that runs can read it.
@@ -143,7 +158,9 @@ nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb
               const std::string& metric, nb::handle weights, int n_init, int max_iter, double tol,
               bool absolute_tol, bool fixed_iterations, std::uint64_t seed,
               const std::string& empty, const std::string& precision, int threads,
-              const std::string& device, bool order, nb::object callback) {
+              const std::string& device, const std::optional<std::string>& memory, bool mapped,
+              const std::string& checkpoint, const std::string& checkpoint_every, bool resume,
+              bool order, nb::object callback) {
   const Array points = points_of(x, "x");
   const Array init_centroids = centroids.is_none() ? Array() : points_of(centroids, "init");
   const Array item_weights = weights_of(weights, points.batched);
@@ -163,32 +180,41 @@ nb::tuple fit(nb::handle x, std::int64_t n_clusters, const std::string& init, nb
   options.precision = value_of("precision", precision, Precision::tf32);
   ProgressCaller progress(std::move(callback));
   options.callback = [&progress](const Progress& p) { return progress(p); };
-  const Execution execution = execution_of(threads, device);
+  const Execution execution = execution_of(threads, device, memory);
   require_reachable(init_centroids, "init", points.view, execution);
+  std::optional<std::string> failure;  // to save; the last
+  io::CheckpointKeeper keeper(
+      {checkpoint, checkpoint_every, resume, "checkpoint", "checkpoint_every", "resume=True"},
+      [&failure](const std::string& message) { failure = message; });
   KMeansResult result;
   std::vector<std::int64_t> sorted;
   {
     const nb::gil_scoped_release unlocked;
-    result = warpmeans::fit(points.view, options, execution);
+    keeper.prepare(options);
+    result = with_points(points, mapped, execution,
+                         [&](auto& x) { return warpmeans::fit(x, options, execution); });
     if (order) sorted = order_by_label(result);
+    if (!result.interrupted) keeper.remove();
   }
   return nb::make_tuple(to_dict(std::move(result), std::move(sorted), points.view, points.batched),
-                        progress.exception());
+                        progress.exception(), failure);
 }
 
 nb::tuple predict(nb::handle x, nb::handle centroids, const std::string& metric, nb::handle weights,
-                  bool distances, int threads, const std::string& device) {
+                  bool distances, int threads, const std::string& device,
+                  const std::optional<std::string>& memory, bool mapped) {
   const Array points = points_of(x, "x");
   const Array given = points_of(centroids, "centroids");
   const Array item_weights = weights_of(weights, points.batched);
   const Metric of = metric_of(metric);
-  const Execution execution = execution_of(threads, device);
+  const Execution execution = execution_of(threads, device, memory);
   require_reachable(given, "centroids", points.view, execution);
   Prediction result;
   {
     const nb::gil_scoped_release unlocked;
-    result =
-        warpmeans::predict(points.view, given.view, of, distances, item_weights.view, execution);
+    result = with_points(points, mapped, execution, [&](auto& x) {
+      return warpmeans::predict(x, given.view, of, distances, item_weights.view, execution);
+    });
   }
   const auto batch = static_cast<std::size_t>(points.view.batch);
   const auto n = static_cast<std::size_t>(points.view.rows);
@@ -240,10 +266,14 @@ NB_MODULE(_core, m) {
         nb::arg("centroids").none(), nb::arg("metric"), nb::arg("weights").none(),
         nb::arg("n_init"), nb::arg("max_iter"), nb::arg("tol"), nb::arg("absolute_tol"),
         nb::arg("fixed_iterations"), nb::arg("seed"), nb::arg("empty"), nb::arg("precision"),
-        nb::arg("threads"), nb::arg("device"), nb::arg("order"), nb::arg("callback").none(),
-        "Fits; returns the result's fields and the exception that stopped it, or None.");
+        nb::arg("threads"), nb::arg("device"), nb::arg("memory").none(), nb::arg("mapped"),
+        nb::arg("checkpoint"), nb::arg("checkpoint_every"), nb::arg("resume"), nb::arg("order"),
+        nb::arg("callback").none(),
+        "Fits; returns the result's fields, the exception that stopped it or None, and why a "
+        "checkpoint could not be saved or None.");
   m.def("predict", &predict, nb::arg("x"), nb::arg("centroids"), nb::arg("metric"),
         nb::arg("weights").none(), nb::arg("distances"), nb::arg("threads"), nb::arg("device"),
+        nb::arg("memory").none(), nb::arg("mapped"),
         "Returns labels, distances or None, and inertia.");
   m.def(
       "version", [] { return WARPMEANS_VERSION; }, "Version of the library.");

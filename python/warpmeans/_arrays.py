@@ -1,5 +1,6 @@
 """Any array -> what the core takes; the core's NumPy arrays -> the caller's kind of array."""
 
+import mmap
 import sys
 
 import numpy as np
@@ -68,6 +69,15 @@ def _has_buffer(x):
         return bool(memoryview(x).format)
     except (TypeError, BufferError):
         return False
+
+
+def in_shared_map(x):
+    """Whether `x` is of a `numpy.memmap` that is no copy-on-write: its pages may be given up."""
+    shared = False
+    while isinstance(x, np.ndarray):
+        shared |= isinstance(x, np.memmap) and x.mode != "c"
+        x = x.base
+    return shared and isinstance(x, mmap.mmap)
 
 
 def _converted(x, name):

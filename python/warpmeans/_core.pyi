@@ -62,12 +62,12 @@ def enqueue_order(labels: int, batch: int, n: int, n_clusters: int, order: int, 
 def device_count() -> int:
     """GPUs that this build can use."""
 
-def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, absolute_tol: bool, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, order: bool, callback: object | None) -> tuple:
+def fit(x: object, n_clusters: int, init: str, centroids: object | None, metric: str, weights: object | None, n_init: int, max_iter: int, tol: float, absolute_tol: bool, fixed_iterations: bool, seed: int, empty: str, precision: str, threads: int, device: str, memory: str | None, mapped: bool, checkpoint: str, checkpoint_every: str, resume: bool, order: bool, callback: object | None) -> tuple:
     """
-    Fits; returns the result's fields and the exception that stopped it, or None.
+    Fits; returns the result's fields, the exception that stopped it or None, and why a checkpoint could not be saved or None.
     """
 
-def predict(x: object, centroids: object, metric: str, weights: object | None, distances: bool, threads: int, device: str) -> tuple:
+def predict(x: object, centroids: object, metric: str, weights: object | None, distances: bool, threads: int, device: str, memory: str | None, mapped: bool) -> tuple:
     """Returns labels, distances or None, and inertia."""
 
 def version() -> str:

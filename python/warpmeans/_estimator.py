@@ -62,6 +62,8 @@ default="k-means++"
         At most so many; None: the machine's cores.
     device : str, optional
         "cpu", "cuda" or "cuda:INDEX"; None: where X is.
+    memory : int or str, optional
+        Of fit, predict and score: as in `warpmeans.kmeans`.
     callback : callable, optional
         As in `warpmeans.kmeans`.
 
@@ -117,6 +119,7 @@ default="k-means++"
         precision: str = "exact",
         threads: int | None = None,
         device: Any = None,
+        memory: int | str | None = None,
         callback: Any = None,
     ):
         self.n_clusters = n_clusters
@@ -133,6 +136,7 @@ default="k-means++"
         self.precision = precision
         self.threads = threads
         self.device = device
+        self.memory = memory
         self.callback = callback
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> KMeans:
@@ -178,6 +182,7 @@ default="k-means++"
                     precision=self.precision,
                     threads=self.threads,
                     device=self.device,
+                    memory=self.memory,
                     callback=_Printer(self.callback) if self.verbose else self.callback,
                 )
             )
@@ -267,7 +272,7 @@ default="k-means++"
 
     def predict(self, X: Any) -> Any:
         """Return the labels (n_samples,) int32 of the nearest centers: the float64 argmin."""
-        return self._call(predict, self._as_seen(X))
+        return self._call(predict, self._as_seen(X), memory=self.memory)
 
     def fit_transform(self, X: Any, y: Any = None, sample_weight: Any = None) -> Any:
         """Fit, and return `transform` of X."""
@@ -286,7 +291,7 @@ default="k-means++"
         """Return minus the inertia of X with the nearest centers."""
         points = self._as_seen(X)
         weights = as_sample_weight(sample_weight, points.shape[0])
-        return -self._call(assign, points, weights=weights)[2]
+        return -self._call(assign, points, weights=weights, memory=self.memory)[2]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of transform's columns: kmeans0, kmeans1, ..."""

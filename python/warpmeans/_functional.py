@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+import os
+import warnings
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from warpmeans import _core, _device
-from warpmeans._arrays import Kind, as_parameter, as_points
+from warpmeans._arrays import Kind, as_parameter, as_points, in_shared_map
 from warpmeans._progress import Reporter
 from warpmeans._result import KMeansResult, make_result
 
@@ -35,6 +37,10 @@ def kmeans(
     precision: str = "exact",
     threads: int | None = None,
     device: Any = None,
+    memory: int | str | None = None,
+    checkpoint: Any = None,
+    checkpoint_every: int | str = "60s",
+    resume: bool = False,
     order: bool = False,
     callback: Callable[[_core.Progress], Any] | None = None,
     verbose: bool = False,
@@ -81,6 +87,18 @@ def kmeans(
         At most so many; None: the machine's cores.
     device : str, optional
         "cpu", "cuda" or "cuda:INDEX"; None: where the points are.
+    memory : int or str, optional
+        Take at most so much memory beside the points, results included: bytes, or a word such as
+        "300M" or "1G". Points of a `numpy.memmap` are then read chunk by chunk, and its pages
+        given up after (docs/limits.md). The result is the same. On a CPU.
+    checkpoint : path, optional
+        Keep in this file where the fit stands, until it is complete: see `resume`. A file that is
+        there already is an error without it. On a CPU.
+    checkpoint_every : int or str
+        So often: N iterations, or "Ns", N seconds.
+    resume : bool
+        Go on from the checkpoint, if there is one: the same bits as in one go. Points and options
+        must be those of then, or the error says what differs.
     order : bool
         Return the permutation that sorts the points by label too.
     callback : callable, optional
@@ -106,7 +124,7 @@ def kmeans(
     MemoryError
         The message has the bytes needed.
     RuntimeError
-        This build or machine cannot do it: CUDA, precision.
+        This build or machine cannot do it: CUDA, precision; `memory` and `checkpoint` on a GPU.
 
     Notes
     -----
@@ -118,7 +136,8 @@ def kmeans(
 
     The interpreter's lock is released meanwhile. What ends a fit from outside (KeyboardInterrupt,
     or an exception of the callback) does so within an iteration, and has the best result so far
-    as its attribute ``result``.
+    as its attribute ``result``. With `checkpoint` it leaves a checkpoint, which goes on from there.
+    A checkpoint that cannot be written is a RuntimeWarning at the end; the fit goes on.
 
     Examples
     --------
@@ -139,13 +158,19 @@ def kmeans(
     """
     n_init = _integer("n_init", n_init, 1, _INT32_MAX)
     seed = _integer("seed", seed, 0, 2**64 - 1)
-    memory = _device.memory_of(x)
-    if memory is not None:
+    if callable(init) and n_init > 1 and checkpoint is not None:
+        raise ValueError(
+            f"n_init ({n_init}) must be 1 where a function makes the centroids of a fit with a "
+            "checkpoint"
+        )
+    device_memory = _device.memory_of(x)
+    if device_memory is not None:
         plain = not (callback or verbose or absolute_tol or empty == "error")
+        plain = plain and memory is None and checkpoint is None and not resume
         start = _INITS.get(init, init) if isinstance(init, str) else init
-        if fixed_iterations and plain and memory.draws(start, n_init, weights, device):
+        if fixed_iterations and plain and device_memory.draws(start, n_init, weights, device):
             return _device.fit(
-                memory,
+                device_memory,
                 x,
                 _integer("n_clusters", n_clusters, 1, 2**63 - 1),
                 start,
@@ -158,12 +183,12 @@ def kmeans(
                 precision=_word("precision", precision),
                 order=bool(order),
             )
-        memory.refuse_capture()
+        device_memory.refuse_capture()
     points = as_points(x)
     reporter = Reporter(callback, np.ndim(points) == 3, n_init) if verbose else None
 
     def attempt(start, centroids, n_init):
-        return _core.fit(
+        fields, exception, failure = _core.fit(
             points,
             _integer("n_clusters", n_clusters, 1, 2**63 - 1),
             start,
@@ -180,9 +205,17 @@ def kmeans(
             _word("precision", precision),
             _threads(threads),
             "" if device is None else str(device),
+            _amount("memory", memory),
+            in_shared_map(points),
+            "" if checkpoint is None else os.fspath(checkpoint),
+            _amount("checkpoint_every", checkpoint_every),
+            bool(resume),
             bool(order),
             callback if reporter is None else reporter,
         )
+        if failure is not None:
+            warnings.warn(failure, RuntimeWarning, stacklevel=3)
+        return fields, exception
 
     with reporter or nullcontext():
         if isinstance(init, str):
@@ -231,6 +264,7 @@ def predict(
     distances: bool = False,
     threads: int | None = None,
     device: Any = None,
+    memory: int | str | None = None,
 ) -> Any:
     """Label points with the nearest of centroids that are there already.
 
@@ -244,7 +278,7 @@ def predict(
         Checked, and of no influence on labels and distances.
     distances : bool
         Return the distance of each point to its centroid too.
-    threads, device
+    threads, device, memory
         As in `kmeans`.
 
     Returns
@@ -275,20 +309,24 @@ def predict(
         distances=bool(distances),
         threads=threads,
         device=device,
+        memory=memory,
     )
     return (kind.answer(labels), kind.answer(values)) if distances else kind.answer(labels)
 
 
-def assign(x, centroids, *, metric, weights, threads, device, distances=False):
+def assign(x, centroids, *, metric, weights, threads, device, memory, distances=False):
     """NumPy's labels, distances or None, and inertia: what `predict` and `score` return of."""
+    points = as_points(x)
     return _core.predict(
-        as_points(x),
+        points,
         as_parameter(centroids, "centroids"),
         _word("metric", metric),
         None if weights is None else as_parameter(weights, "weights"),
         distances,
         _threads(threads),
         "" if device is None else str(device),
+        _amount("memory", memory),
+        in_shared_map(points),
     )
 
 
@@ -369,6 +407,13 @@ def _word(name, value):
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, not {value!r}")
     return value
+
+
+def _amount(name, value):
+    """A number, or a word such as "1G" or "60s", as a word for the core to parse."""
+    if value is None or isinstance(value, str):
+        return value
+    return str(_integer(name, value, 1, 2**63 - 1))
 
 
 def _threads(value):
