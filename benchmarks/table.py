@@ -313,7 +313,12 @@ def streaming(rows):
         text += table(["", "s a pass", "passes", "inertia", "anonymous memory, MiB"], lines)
         same = "the same bits" if row["same_bits"] else "DIFFERENT BITS"
         text += f"\nUnder the limit: {same} as without, and {row['pass_ratio']:.2f} of its time a pass"
-        text += " (bar: ≤ 1.1).\n\n"
+        text += " (bar: ≤ 1.1)."
+        if disk := row.get("bytes_per_second_from_disk"):
+            text += f" From the disk the first pass reads {disk['first_pass'] / 1e9:.2f} GB/s where"
+            text += f" `dd` reads {disk['dd'] / 1e9:.2f}: {disk['first_pass'] / disk['dd']:.0%}"
+            text += " (bar: 90 %)."
+        text += "\n\n"
     return text
 
 
