@@ -79,6 +79,23 @@ caller waits for.
 """
 
 
+WORST = """\
+## Where screens and bounds cannot help
+
+Twelve iterations from given centroids, whole calls: what the library chooses, beside the plain path,
+which is float32's full passes (skipping off), in turns in one process.
+
+"""
+
+SKIPPING = """\
+## Never slower
+
+A grid of shapes, whole fits from given centroids until tol 10⁻⁴: what the library chooses, beside
+the same without skipping and beside the plain path, which is float32's full passes, in turns in one
+process. Blobs as in the Python package's grid.
+
+"""
+
 PYTHON = """\
 ## The Python package
 
@@ -112,7 +129,8 @@ def load(folder):
             )
             if key not in newest or newest[key]["run"]["date"] < head["date"]:
                 newest[key] = {**row, "run": head}
-    rows = {what: [] for what in ("fit", "converge", "init", "small", "settle", "stream", "python")}
+    rows = {what: [] for what in ("fit", "converge", "init", "small", "settle", "stream")}
+    rows |= {what: [] for what in ("worst", "skipping", "python")}
     for (what, _), row in newest.items():
         rows.setdefault(what, []).append(row)
     rows["fit"].sort(key=lambda row: row["id"])
@@ -322,6 +340,26 @@ def streaming(rows):
     return text
 
 
+def beside_itself(text, rows):
+    lines = []
+    for row in rows:
+        others = [
+            f"**{other['times']:.2f}** {other['kernel']}, skipping {other['skipping']}"
+            f" (bar: ≤ {other['bar']:g})"
+            for other in row["against"]
+        ]
+        lines.append([row["case"], row["kernel"], ms(row["seconds"]), "; ".join(others)])
+    return text + table(["case", "chosen", "ms", "times as long as"], lines)
+
+
+def worst(rows):
+    return beside_itself(WORST, rows)
+
+
+def skipping(rows):
+    return beside_itself(SKIPPING, rows)
+
+
 def python(rows):
     text = PYTHON
     for kind, title in PYTHON_TABLES.items():
@@ -442,6 +480,8 @@ def main():
         ("small", small),
         ("settle", settling),
         ("stream", streaming),
+        ("worst", worst),
+        ("skipping", skipping),
         ("python", python),
     ]
     text = HOW + "\n" + "".join(make(rows[what]) for what, make in sections if rows[what])

@@ -8,6 +8,8 @@ and threads, float32. benchmarks/README.md says how to prepare and how to read t
     compare.py --what small            small problems and a batch of tiny ones
     compare.py --what settle           the update's cost as labels settle
     compare.py --what stream           a file of 4 GB in 1 GiB of memory; --points N: a smaller one
+    compare.py --what worst            data that defeats screens and bounds, beside the plain path
+    compare.py --what skipping         30 shapes: what is chosen beside full passes and the plain path
 """
 
 import argparse
@@ -17,6 +19,7 @@ import adapters
 import measure_converge
 import measure_fit
 import measure_init
+import measure_own
 import measure_small
 import measure_stream
 
@@ -28,6 +31,8 @@ MODES = {
     "small": measure_small.measure,
     "settle": measure_small.measure,
     "stream": measure_stream.measure,
+    "worst": measure_own.measure,
+    "skipping": measure_own.measure,
 }
 
 
@@ -43,10 +48,10 @@ def parse():
         type=int,
         nargs="+",
         metavar="I",
-        help="ids of shapes (fit, converge) or values of k (init)",
+        help="ids of shapes (fit, converge), numbers of cases (worst, skipping) or values of k (init)",
     )
     add("--competitors", nargs="+", choices=adapters.NAMES, default=adapters.NAMES)
-    add("--repeats", type=int, default=20, help="rounds of a shape at most (fit; default 20)")
+    add("--repeats", type=int, default=20, help="rounds of a shape at most (fit, worst, skipping; default 20)")
     add(
         "--seconds",
         type=float,

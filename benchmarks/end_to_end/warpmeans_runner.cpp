@@ -132,8 +132,11 @@ class Runner {
     const std::string op = command.at("op");
     if (op == "load") return load(command);
     if (op == "peak") return {{"gflops", warpmeans::benchmarks::fma_peak_gflops(threads_)}};
+    execution_.kernel = command.value("kernel", "");
     // An iteration's cost is that of a full pass; whole fits skip what they may.
-    execution_.skipping = op == "fit" ? warpmeans::Skipping::off : warpmeans::Skipping::automatic;
+    const std::string skipping = command.value("skipping", op == "fit" ? "off" : "automatic");
+    execution_.skipping =
+        skipping == "off" ? warpmeans::Skipping::off : warpmeans::Skipping::automatic;
     if (op == "fit") return fit(given(command.at("n_iter")), command);
     if (op == "converge") return fit(converging(command), command);
     if (op == "repeat") return repeat(given(command.at("n_iter")), command.at("times"));

@@ -48,6 +48,9 @@ def answer(adapter, command):
         return strip(adapter.default_fit(command["k"], command["seed"]), out)
     if op == "seeding":
         return adapter.seeding(command["k"], command["seed"])
+    if op == "choose":
+        adapter.choose(command["kernel"], command["skipping"])
+        return {}
     if op == "peak":
         return {"gflops": adapter.peak()}
     raise ValueError(f"unknown op {op!r}")

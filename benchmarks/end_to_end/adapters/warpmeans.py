@@ -16,6 +16,7 @@ class Adapter(adapters.Adapter):
         self.runner = Path(runner)
         self.scratch = Path(scratch) / "warpmeans_centroids.npy"
         self.process = None
+        self.chosen = {}
 
     def version(self):
         command = [self.runner, "--version"]
@@ -35,8 +36,12 @@ class Adapter(adapters.Adapter):
     def warm_up(self):
         self.fit(1)
 
+    def choose(self, kernel, skipping):
+        """For the fits from now on; kernel "" is the library's choice."""
+        self.chosen = {"kernel": kernel, "skipping": skipping}
+
     def ask(self, **command):
-        self.process.stdin.write(json.dumps(command) + "\n")
+        self.process.stdin.write(json.dumps(command | self.chosen) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:

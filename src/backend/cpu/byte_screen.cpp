@@ -119,13 +119,14 @@ void ByteScreen::end_pass(const Leavings& left) {
   }
   // Without labels to start from, more is left than ever after.
   if (first || !pausable_ || left.screened == 0) return;
-  // In float32's scores of a tile: to read and convert a row costs some twenty, a dot product of
-  // its own two and a half. Bytes cost about half of float32's pass, or less.
-  const double row = 20, pass = row + static_cast<double>(problem_.n_clusters);
-  const double cost = row * static_cast<double>(left.read) +
+  // All in float32's scores of a tile. To read and convert a row costs 26, a dot product of its own
+  // 2.5, a whole pass of float32 20 a row beside its scores, and one of bytes about a quarter.
+  const std::int64_t width = kernels_.panel_width, k = problem_.n_clusters;
+  const double pass = 20 + static_cast<double>(k > width / 2 ? round_up(k, width) : k);
+  const double cost = 26 * static_cast<double>(left.read) +
                       2.5 * static_cast<double>(left.compared) +
                       pass * static_cast<double>(left.overflowed);
-  if (cost <= pass / 2 * static_cast<double>(left.screened)) return;
+  if (cost < (0.75 * pass - 5) * static_cast<double>(left.screened)) return;
   paused_ = next_pause_;
   next_pause_ *= 2;
 }

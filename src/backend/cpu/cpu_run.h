@@ -18,9 +18,10 @@ namespace warpmeans::cpu {
 /// How many floats of packed points a run keeps from one pass to the next: all of a small item,
 /// where k-means++ or the assign kernel takes them; else none.
 inline std::int64_t kept_values(const Problem& p, const Kernels& kernels) {
+  constexpr std::int64_t kMost = 1 << 20;
   const std::int64_t n = p.n_samples, d = p.n_features;
   const bool taken = d <= kMostSeedTileFeatures || kernels.keeps_tiles(d, p.n_clusters);
-  return taken && n * d <= kMostTileValues ? round_up(n, kTileRows) * d : 0;
+  return taken && n * d <= kMost ? round_up(n, kTileRows) * d : 0;
 }
 
 /// Multiply-adds below which waking a thread costs more than it brings.

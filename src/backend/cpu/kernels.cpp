@@ -21,11 +21,12 @@ struct Named {
 /// Where a screen in bytes costs less than one in float32. docs/cpu.md has the measurements that
 /// these edges lie between.
 struct ByteEdges {
-  std::int64_t few;           // up to so many centroids float32 takes by a tile that is for few
-  std::int64_t few_features;  // at least, beside those, where points stay as bytes
-  std::int64_t features;      // at least, beside more
-  std::int64_t kept_work;     // features times centroids, at least, where points stay as bytes
-  std::int64_t fresh_work;    // and where each pass makes bytes of them
+  std::int64_t few;            // up to so many centroids float32 takes by a tile that is for few
+  std::int64_t few_features;   // at least, beside those, where points stay as bytes
+  std::int64_t features;       // at least, beside more
+  std::int64_t many_features;  // so many are enough where points stay as bytes
+  std::int64_t kept_work;      // else features times centroids, at least
+  std::int64_t fresh_work;     // and where each pass makes bytes of them
 };
 
 #if HWY_ARCH_X86
@@ -72,20 +73,23 @@ Tables make_tables() {
 }
 
 ByteEdges edges_of(std::string_view name) {
-  if (name == "amx") return {16, 192, 96, 2048, 20480};
-  if (name == "avx512vnni") return {16, 192, 1, 2048, 20480};
-  if (name == "avxvnni") return {8, 192, 1, 2048, 12288};
-  return {8, 384, 24, 3072, 40960};  // avx2bytes
+  if (name == "amx") return {16, 192, 96, 128, 4096, 20480};
+  if (name == "avx512vnni") return {16, 192, 1, 128, 4096, 20480};
+  if (name == "avxvnni") return {8, 192, 1, 128, 4096, 12288};
+  return {8, 384, 24, 256, 4096, 40960};  // avx2bytes
 }
 
 bool bytes_pay(std::string_view name, const Workload& w) {
   const ByteEdges edges = edges_of(name);
-  // Beside few centroids, what takes time is reading the points, and bytes are shorter. Not where
-  // float32 keeps the points packed: those stay in the cache.
+  // Beside few centroids, what takes time is reading the points where no cache holds them, and
+  // bytes are shorter.
+  constexpr std::int64_t kMostCached = 1 << 23;
   if (w.k <= edges.few) {
-    return w.keep_bytes && w.d >= edges.few_features && w.n * w.d > kMostTileValues;
+    return w.keep_bytes && w.d >= edges.few_features && w.n * w.d > kMostCached;
   }
-  return w.d >= edges.features && w.d * w.k >= (w.keep_bytes ? edges.kept_work : edges.fresh_work);
+  if (w.d < edges.features) return false;
+  if (!w.keep_bytes) return w.d * w.k >= edges.fresh_work;
+  return w.d >= edges.many_features || w.d * w.k >= edges.kept_work;
 }
 
 }  // namespace

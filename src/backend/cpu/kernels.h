@@ -19,8 +19,6 @@ inline constexpr std::int64_t kSumBlock = 1024;
 
 /// Points packed one a lane come in tiles; memory for them is of a multiple of this many.
 inline constexpr std::int64_t kTileRows = 64;
-/// Points of up to so many values stay packed between passes.
-inline constexpr std::int64_t kMostTileValues = 1 << 20;
 
 inline std::int64_t round_up(std::int64_t n, std::int64_t unit) {
   return (n + unit - 1) / unit * unit;
