@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -51,16 +52,40 @@ Sizes sizes_of(std::vector<std::int64_t> counts) {
           static_cast<double>(counts[(k - 1) / 2] + counts[k / 2]) / 2};
 }
 
-double sampled_silhouette(const MatrixView& points, const std::vector<std::int32_t>& labels,
+double sampled_silhouette(const InputPoints& points, const std::vector<std::int32_t>& labels,
                           std::int64_t count) {
+  const MatrixView& view = points.view;
+  std::vector<std::byte> from_file(
+      points.file ? static_cast<std::size_t>(view.cols) * size_of(view.dtype) : 0);
   std::vector<double> rows;
+  rows.reserve(static_cast<std::size_t>(std::min(count, view.rows) * view.cols));
   std::vector<std::int32_t> sampled_labels;
-  for (const std::int64_t i : sample_rows(points.rows, count)) {
-    for (std::int64_t f = 0; f < points.cols; ++f)
-      rows.push_back(element_at(points.dtype, points.at(0, i), f));
+  for (const std::int64_t i : sample_rows(view.rows, count)) {
+    if (points.file) points.file->read(i, 1, from_file.data());
+    const void* row = points.file ? from_file.data() : view.at(0, i);
+    for (std::int64_t f = 0; f < view.cols; ++f) rows.push_back(element_at(view.dtype, row, f));
     sampled_labels.push_back(labels[static_cast<std::size_t>(i)]);
   }
-  return silhouette(rows, points.cols, sampled_labels);
+  return silhouette(rows, view.cols, sampled_labels);
+}
+
+/// Takes from the limit of --memory what is held beside the prediction: classes, and the sample.
+void reserve_memory(const EvaluateArguments& arguments, const MatrixView& points,
+                    std::int64_t sample, Execution& execution) {
+  if (execution.memory_limit == 0) return;
+  // Choosing the sample takes less than the prediction did, which is over then.
+  const std::int64_t truth = arguments.truth.empty() ? 0 : 8 * points.rows,
+                     rows = arguments.want_silhouette
+                                ? std::min(sample, points.rows) * (8 * points.cols + 32)
+                                : 0;
+  if (truth + rows >= execution.memory_limit) {
+    throw Error(
+        ErrorCode::out_of_memory,
+        fmt::format("evaluate: --memory gives {} bytes; the classes of --truth take {}, and "
+                    "the sample of --silhouette {}",
+                    execution.memory_limit, truth, rows));
+  }
+  execution.memory_limit -= truth + rows;
 }
 
 std::vector<std::int64_t> read_truth(const EvaluateArguments& arguments, std::int64_t n) {
@@ -98,7 +123,9 @@ int run_evaluate(const EvaluateArguments& arguments) {
                                   ? kSilhouetteSample
                                   : io::parse_whole_number("--silhouette", arguments.silhouette, 2);
   const io::Model model = io::read_model(arguments.model);
-  const io::OpenMatrix points = io::open_points(arguments.data, arguments.input.options());
+  Execution execution;
+  execution.threads = arguments.threads;
+  const InputPoints points = arguments.input.open(arguments.data, execution);
   check_model_fits(model, arguments.model, points, arguments.data);
   if (points.view.batch != 1) {
     throw Error(ErrorCode::invalid_argument,
@@ -110,11 +137,11 @@ int run_evaluate(const EvaluateArguments& arguments) {
                 fmt::format("evaluate: --silhouette is for euclidean models; {} is {}",
                             arguments.model, name_of(model.metric)));
   }
+  reserve_memory(arguments, points.view, sample, execution);
   const std::vector<std::int64_t> truth = read_truth(arguments, points.view.rows);
-  Execution execution;
-  execution.threads = arguments.threads;
-  const Prediction prediction =
-      predict(points.view, model.centroids.view(), model.metric, false, {}, execution);
+  const Prediction prediction = points.with([&](auto& data) {
+    return predict(data, model.centroids.view(), model.metric, false, {}, execution);
+  });
   const std::vector<std::int64_t> counts = counts_of(prediction.labels, model.centroids.rows());
   const Sizes sizes = sizes_of(counts);
   Json figures{
@@ -133,7 +160,7 @@ int run_evaluate(const EvaluateArguments& arguments) {
     figures["ari"] = figure.ari;
   }
   if (arguments.want_silhouette) {
-    figures["silhouette"] = sampled_silhouette(points.view, prediction.labels, sample);
+    figures["silhouette"] = sampled_silhouette(points, prediction.labels, sample);
     figures["silhouette_samples"] = std::min(sample, points.view.rows);
   }
   io::check_maps_whole();
@@ -152,6 +179,7 @@ void add_evaluate_command(CLI::App& app, int& exit_code) {
   auto arguments = std::make_shared<EvaluateArguments>();
   command->add_option("MODEL", arguments->model, "Model of `warpmeans fit`")->required();
   arguments->input.add_points(*command, arguments->data);
+  arguments->input.add_memory(*command);
   command->add_option("--truth", arguments->truth,
                       "Known classes (.npy integers or IDX labels): adds purity, NMI and ARI");
   CLI::Option* silhouette =

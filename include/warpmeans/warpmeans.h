@@ -142,6 +142,13 @@ typedef struct wm_progress {
  * and wm_result_interrupted() says so. It must return: no longjmp. */
 typedef int (*wm_progress_callback)(void* user, const wm_progress* progress);
 
+/* Writes rows [first, first + count) of a source, densely packed, to `out`. The same rows must have
+ * the same bytes whenever they are read. Called by one thread at a time, which need not be the
+ * caller's: a chunk is read while the one before is computed with. Nonzero: it failed, and the call
+ * ends with WM_INVALID_DATA and that value in the message. It must return: no longjmp. */
+typedef int (*wm_read_callback)(void* user, int64_t first, int64_t count, void* out);
+
+typedef struct wm_source wm_source;   /* points that are read chunk by chunk */
 typedef struct wm_options wm_options; /* how to fit, and where to run */
 typedef struct wm_result wm_result;   /* what fit, predict or transform found */
 
@@ -165,6 +172,14 @@ WM_EXPORT int32_t wm_cuda_device_count(void);
  * of what it returns for strides and device memory. Shapes are checked by the calls that use it. */
 WM_EXPORT wm_matrix wm_dense(const void* data, wm_dtype dtype, int64_t batch, int64_t rows,
                              int64_t cols);
+
+/* ---- Sources: points that need not fit in memory ---- */
+
+/* Makes a source of (rows, cols) points behind `read`, to which `user` is passed on. Shapes are
+ * checked by the calls that use it, one at a time. *source is NULL after a failure. */
+WM_EXPORT wm_status wm_source_create(wm_dtype dtype, int64_t rows, int64_t cols,
+                                     wm_read_callback read, void* user, wm_source** source);
+WM_EXPORT void wm_source_free(wm_source* source);
 
 /* ---- Options: one handle for all calls, each of which reads what concerns it ---- */
 
@@ -212,6 +227,9 @@ WM_EXPORT wm_status wm_options_set_threads(wm_options* options, int32_t threads)
 WM_EXPORT wm_status wm_options_set_kernel(wm_options* options, const char* kernel);
 /* Rows in a chunk of a pass, rounded up to a multiple of 1024. 0, the default: all rows. */
 WM_EXPORT wm_status wm_options_set_chunk_rows(wm_options* options, int64_t rows);
+/* Bytes of memory that a call may take beside matrices of the caller's, its results included; where
+ * they are too few, WM_OUT_OF_MEMORY with the bytes needed. 0, the default: no limit. CPU only. */
+WM_EXPORT wm_status wm_options_set_memory_limit(wm_options* options, int64_t bytes);
 /* A cudaStream_t to enqueue on. NULL, the default: a stream of the call's own. */
 WM_EXPORT wm_status wm_options_set_stream(wm_options* options, void* stream);
 
@@ -228,6 +246,12 @@ WM_EXPORT wm_status wm_fit(const wm_matrix* points, const wm_options* options, w
 WM_EXPORT wm_status wm_predict(const wm_matrix* points, const wm_matrix* centroids,
                                const wm_options* options, int32_t want_distances,
                                wm_result** result);
+
+/* The same bits from points that are read chunk by chunk. CPU only. */
+WM_EXPORT wm_status wm_fit_source(wm_source* points, const wm_options* options, wm_result** result);
+WM_EXPORT wm_status wm_predict_source(wm_source* points, const wm_matrix* centroids,
+                                      const wm_options* options, int32_t want_distances,
+                                      wm_result** result);
 
 /* Distances to every centroid: Euclidean (not squared), 1 - cosine, or the negative inner product.
  * Reads metric and where to run. Errors as wm_fit's. */

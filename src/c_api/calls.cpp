@@ -1,4 +1,5 @@
-// wm_fit, wm_predict, wm_transform, wm_assign, wm_update: the C++ calls behind the wall.
+// wm_fit, wm_predict (and of sources), wm_transform, wm_assign, wm_update: the C++ calls behind the
+// wall.
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -31,24 +32,44 @@ std::size_t points_in(const MatrixView& points) {
   return static_cast<std::size_t>(points.batch) * static_cast<std::size_t>(points.rows);
 }
 
+void keep_fit(KMeansResult fitted, wm_result& r) {
+  r.fit = std::move(fitted);
+  r.history.reserve(r.fit.history.size());
+  for (std::vector<IterationStats>& item : r.fit.history) {
+    auto& rows = r.history.emplace_back();
+    rows.reserve(item.size());
+    for (const IterationStats& stats : item) rows.push_back(row_of(stats));
+  }
+  r.fit.history.clear();
+  r.work.reserve(r.fit.work.size());
+  for (const AssignWork& w : r.fit.work) {
+    r.work.push_back({w.scores, w.screened, w.skipped, w.exact, w.seconds_screen, w.seconds_exact});
+  }
+}
+
+/// `batch` and `rows` are those of the points.
+void keep_prediction(Prediction prediction, std::int64_t batch, std::int64_t rows, wm_result& r) {
+  r.fit.labels = std::move(prediction.labels);
+  r.fit.inertia = std::move(prediction.inertia);
+  r.label_distances = std::move(prediction.distances);
+  if (r.label_distances.empty()) return;
+  r.distances = MatrixView::dense(r.label_distances.data(), DType::float64, batch, rows, 1);
+}
+
 }  // namespace
 
 wm_status wm_fit(const wm_matrix* points, const wm_options* options, wm_result** result) {
   const char* who = __func__;
   return give_result(result, options, who, [&](wm_result& r) {
-    r.fit = fit(view_of(points, who, "points"), options->fit, options->execution);
-    r.history.reserve(r.fit.history.size());
-    for (std::vector<IterationStats>& item : r.fit.history) {
-      auto& rows = r.history.emplace_back();
-      rows.reserve(item.size());
-      for (const IterationStats& stats : item) rows.push_back(row_of(stats));
-    }
-    r.fit.history.clear();
-    r.work.reserve(r.fit.work.size());
-    for (const AssignWork& w : r.fit.work) {
-      r.work.push_back(
-          {w.scores, w.screened, w.skipped, w.exact, w.seconds_screen, w.seconds_exact});
-    }
+    keep_fit(fit(view_of(points, who, "points"), options->fit, options->execution), r);
+  });
+}
+
+wm_status wm_fit_source(wm_source* points, const wm_options* options, wm_result** result) {
+  const char* who = __func__;
+  return give_result(result, options, who, [&](wm_result& r) {
+    require(points, who, "points");
+    keep_fit(fit(*points, options->fit, options->execution), r);
   });
 }
 
@@ -57,15 +78,20 @@ wm_status wm_predict(const wm_matrix* points, const wm_matrix* centroids, const 
   const char* who = __func__;
   return give_result(result, options, who, [&](wm_result& r) {
     const MatrixView view = view_of(points, who, "points");
-    Prediction prediction = predict(view, view_of(centroids, who, "centroids"), options->fit.metric,
-                                    want_distances != 0, options->fit.weights, options->execution);
-    r.fit.labels = std::move(prediction.labels);
-    r.fit.inertia = std::move(prediction.inertia);
-    r.label_distances = std::move(prediction.distances);
-    if (want_distances != 0) {
-      r.distances =
-          MatrixView::dense(r.label_distances.data(), DType::float64, view.batch, view.rows, 1);
-    }
+    keep_prediction(predict(view, view_of(centroids, who, "centroids"), options->fit.metric,
+                            want_distances != 0, options->fit.weights, options->execution),
+                    view.batch, view.rows, r);
+  });
+}
+
+wm_status wm_predict_source(wm_source* points, const wm_matrix* centroids,
+                            const wm_options* options, int32_t want_distances, wm_result** result) {
+  const char* who = __func__;
+  return give_result(result, options, who, [&](wm_result& r) {
+    require(points, who, "points");
+    keep_prediction(predict(*points, view_of(centroids, who, "centroids"), options->fit.metric,
+                            want_distances != 0, options->fit.weights, options->execution),
+                    1, points->rows(), r);
   });
 }
 

@@ -27,6 +27,23 @@ struct wm_result {
   warpmeans::MatrixView distances;       // of one of the two
 };
 
+struct wm_source : public warpmeans::PointSource {
+  wm_source(warpmeans::DType dtype, std::int64_t rows, std::int64_t cols, wm_read_callback read,
+            void* user)
+      : dtype_(dtype), rows_(rows), cols_(cols), read_(read), user_(user) {}
+
+  warpmeans::DType dtype() const override { return dtype_; }
+  std::int64_t rows() const override { return rows_; }
+  std::int64_t cols() const override { return cols_; }
+  void read(std::int64_t first, std::int64_t count, void* out) override;
+
+ private:
+  warpmeans::DType dtype_;
+  std::int64_t rows_, cols_;
+  wm_read_callback read_;
+  void* user_;
+};
+
 namespace warpmeans::c_api {
 
 /// The status of the exception in flight; its message is kept for wm_last_error() of this thread.

@@ -133,6 +133,10 @@ wm_status wm_options_set_chunk_rows(wm_options* options, int64_t rows) {
   return set_option(options, __func__, [&](wm_options& o) { o.execution.chunk_rows = rows; });
 }
 
+wm_status wm_options_set_memory_limit(wm_options* options, int64_t bytes) {
+  return set_option(options, __func__, [&](wm_options& o) { o.execution.memory_limit = bytes; });
+}
+
 wm_status wm_options_set_stream(wm_options* options, void* stream) {
   return set_option(options, __func__, [&](wm_options& o) { o.execution.stream = stream; });
 }

@@ -75,7 +75,53 @@ static void null_setters(void) {
   CHECK_SETTER(threads, 1);
   CHECK_SETTER(kernel, "portable");
   CHECK_SETTER(chunk_rows, 0);
+  CHECK_SETTER(memory_limit, 0);
   CHECK_SETTER(stream, NULL);
+}
+
+static int read_points(void* bad_row, int64_t first, int64_t count, void* out) {
+  const int64_t bad = *(const int64_t*)bad_row;
+  if (bad >= first && bad < first + count) return 5;
+  memcpy(out, kPoints + 2 * first, (size_t)count * 2 * sizeof(float));
+  return 0;
+}
+
+static void sources(void) {
+  const wm_matrix c = two_centroids();
+  int64_t bad_row = -1;
+  wm_options* o = make_options(2);
+  wm_result* r = NULL;
+  wm_source* s = NULL;
+  CHECK_NULL("wm_source_create: source is NULL",
+             wm_source_create(WM_FLOAT32, 4, 2, read_points, &bad_row, NULL));
+  CHECK_NULL("wm_source_create: read is NULL", wm_source_create(WM_FLOAT32, 4, 2, NULL, NULL, &s));
+  CHECK_NULL("wm_source_create: dtype is 6; it must be from 0 to 5",
+             wm_source_create((wm_dtype)6, 4, 2, read_points, &bad_row, &s));
+  CHECK(s == NULL);
+  CHECK_NULL("wm_fit_source: points is NULL", wm_fit_source(NULL, o, &r));
+  CHECK_NULL("wm_predict_source: points is NULL", wm_predict_source(NULL, &c, o, 1, &r));
+  CHECK_OK(wm_source_create(WM_FLOAT32, 4, 2, read_points, &bad_row, &s));
+  CHECK_NULL("wm_fit_source: options is NULL", wm_fit_source(s, NULL, &r));
+  CHECK_NULL("wm_fit_source: result is NULL", wm_fit_source(s, o, NULL));
+  CHECK_NULL("wm_predict_source: centroids is NULL", wm_predict_source(s, NULL, o, 1, &r));
+  bad_row = 2;
+  CHECK_FAILS(WM_INVALID_DATA, NULL, wm_fit_source(s, o, &r));
+  CHECK(r == NULL && strstr(wm_last_error(), "the callback returned 5"));
+  CHECK_FAILS(WM_INVALID_DATA, NULL, wm_predict_source(s, &c, o, 0, &r));
+  CHECK(r == NULL);
+  bad_row = -1;
+  CHECK_OK(wm_options_set_memory_limit(o, 1000));
+  CHECK_FAILS(WM_OUT_OF_MEMORY, NULL, wm_fit_source(s, o, &r));
+  CHECK(r == NULL && strstr(wm_last_error(), "1000 bytes are too few"));
+  CHECK_OK(wm_options_set_memory_limit(o, -1));
+  CHECK_FAILS(WM_INVALID_ARGUMENT, NULL, wm_fit_source(s, o, &r));
+  wm_source_free(s);
+  CHECK_OK(wm_options_set_memory_limit(o, 0));
+  CHECK_OK(wm_source_create(WM_FLOAT32, 4, -2, read_points, &bad_row, &s));
+  CHECK_FAILS(WM_INVALID_ARGUMENT, NULL, wm_fit_source(s, o, &r));
+  wm_source_free(s);
+  wm_source_free(NULL);
+  wm_options_free(o);
 }
 
 static void null_getters(void) {
@@ -257,6 +303,7 @@ int main(void) {
   CHECK(strcmp(wm_last_error(), "") == 0);
   null_calls();
   null_setters();
+  sources();
   null_getters();
   no_enumerators();
   bad_options();

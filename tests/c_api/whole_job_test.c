@@ -295,6 +295,51 @@ static void every_enumerator(void) {
   wm_options_free(options);
 }
 
+/* Rows of batch item `*item`, as a file would give them. */
+static int read_rows(void* item, int64_t first, int64_t count, void* out) {
+  const float* rows = points_data + *(const int*)item * kBatchStride;
+  for (int64_t i = 0; i < count; ++i) {
+    memcpy((float*)out + i * kCols, rows + (first + i) * kRowStride, kCols * sizeof(float));
+  }
+  return 0;
+}
+
+/* Chunk by chunk, in little memory: the bits of the same points in memory. */
+static void sources(void) {
+  for (int b = 0; b < kBatch; ++b) {
+    wm_matrix x = points();
+    x.data = points_data + b * kBatchStride;
+    x.batch = 1;
+    const wm_matrix weights = wm_dense(weights_data + b * kRows, WM_FLOAT64, 1, 1, kRows);
+    wm_options* options = NULL;
+    wm_source* source = NULL;
+    wm_result *want = NULL, *got = NULL, *predicted = NULL;
+    CHECK_OK(wm_options_create(&options));
+    CHECK_OK(wm_options_set_n_clusters(options, kClusters));
+    CHECK_OK(wm_options_set_weights(options, &weights));
+    CHECK_OK(wm_fit(&x, options, &want));
+    CHECK_OK(wm_source_create(WM_FLOAT32, kRows, kCols, read_rows, &b, &source));
+    CHECK_OK(wm_options_set_chunk_rows(options, 1));
+    CHECK_OK(wm_options_set_memory_limit(options, (int64_t)64 << 20));
+    CHECK_OK(wm_fit_source(source, options, &got));
+    const wm_matrix centroids = wm_result_centroids(got);
+    CHECK(memcmp(wm_result_labels(got), wm_result_labels(want), sizeof(int32_t) * kRows) == 0);
+    CHECK(memcmp(centroids.data, wm_result_centroids(want).data,
+                 sizeof(float) * kClusters * kCols) == 0);
+    CHECK(wm_result_inertia(got)[0] == wm_result_inertia(want)[0]);
+    CHECK(wm_result_history_size(got, 0) == wm_result_history_size(want, 0));
+    CHECK_OK(wm_predict_source(source, &centroids, options, 1, &predicted));
+    CHECK(memcmp(wm_result_labels(predicted), wm_result_labels(got), sizeof(int32_t) * kRows) == 0);
+    CHECK(wm_result_inertia(predicted)[0] == wm_result_inertia(got)[0]);
+    CHECK(wm_result_distances(predicted).rows == kRows);
+    wm_result_free(predicted);
+    wm_result_free(got);
+    wm_result_free(want);
+    wm_source_free(source);
+    wm_options_free(options);
+  }
+}
+
 int main(void) {
   CHECK(strcmp(wm_version(), WARPMEANS_VERSION) == 0 && wm_abi_version() == WM_ABI_VERSION);
   CHECK(wm_cuda_device_count() >= 0);
@@ -305,6 +350,7 @@ int main(void) {
   whole_job(WM_INNER_PRODUCT);
   same_bits();
   interruption();
+  sources();
   every_enumerator();
   return report();
 }

@@ -103,6 +103,33 @@ class MemoryTest(ProgramTest):
         self.run_program("fit", self.data, *options)
         self.check_same(["predict", model], self.data, [], ["labels", "distances"])
 
+    def test_evaluate(self):
+        model = self.path("m.safetensors")
+        self.run_program(
+            "fit", self.data, "-k", K, "--init", "random", "--max-iter", 1, "--model", model
+        )
+        classes = self.write("classes.npy", npy([], (N,), "|u1") + bytes(range(6)) * (N // 6))
+        command = ["evaluate", model, self.data, "--truth", classes, "--silhouette", 300, "--json"]
+        want = self.run_program(*command)
+        got = self.run_program(*command, "--memory", LIMIT)
+        self.assertEqual(want.stdout, got.stdout)
+        self.assertIn('"silhouette"', got.stdout)
+        anonymous, resident, _ = self.peak_of(*command, "--memory", LIMIT)
+        self.assertLessEqual(anonymous, LIMIT)
+        self.assertLessEqual(resident, LIMIT + 24 * MIB)
+        take = f"the classes of --truth take {8 * N}, and"
+        self.run_program(*command, "--memory", "4M", expect=4, message=take)
+        self.run_program(*command, "--memory", "20M", expect=4, message="bytes are too few")
+
+    def test_without_a_limit(self):
+        """At most 64 bytes a point, 16 k d and 64 MiB, whatever a point takes itself."""
+        for n, d, k, init in ((150_000, 512, 64, "random"), (1_200_000, 64, 16, "kmeans++")):
+            with self.subTest(n=n, d=d, k=k, init=init):
+                data = self.write("x.npy", npy([], (n, d), "|u1") + self.values[: n * d])
+                options = ["-k", k, "--init", init, "--max-iter", 12, "--tol", 0]
+                anonymous, _, _ = self.peak_of("fit", data, *options)
+                self.assertLessEqual(anonymous, 64 * n + 16 * k * d + 64 * MIB)
+
     def test_elements_that_no_view_can_point_at(self):
         # Big endian, and Fortran order: copied as they are read.
         n = N * D // 64
