@@ -41,7 +41,7 @@ typedef enum wm_status WM_INT32 {
   WM_EMPTY_CLUSTER = 3,    /* WM_EMPTY_ERROR, and there was one */
   WM_OUT_OF_MEMORY = 4,    /* the message has the bytes needed */
   WM_UNSUPPORTED = 5,      /* this build or machine cannot do it */
-  WM_INTERRUPTED = 6,      /* stopped without a result; a stop by the callback is WM_OK */
+  WM_INTERRUPTED = 6,      /* by the checkpoint callback; a stop by that of progress is WM_OK */
   WM_INTERNAL = 7,         /* anything else, e.g. no thread could be started */
 } wm_status;
 
@@ -148,6 +148,11 @@ typedef int (*wm_progress_callback)(void* user, const wm_progress* progress);
  * ends with WM_INVALID_DATA and that value in the message. It must return: no longjmp. */
 typedef int (*wm_read_callback)(void* user, int64_t first, int64_t count, void* out);
 
+/* Called with where a fit stands, by one thread at a time, which need not be the caller's: bytes to
+ * be kept somewhere, valid during the call, for wm_options_set_resume(). Nonzero ends the fit with
+ * WM_INTERRUPTED; 0 although they could not be kept lets it go on. It must return: no longjmp. */
+typedef int (*wm_checkpoint_callback)(void* user, const void* data, int64_t bytes);
+
 typedef struct wm_source wm_source;   /* points that are read chunk by chunk */
 typedef struct wm_options wm_options; /* how to fit, and where to run */
 typedef struct wm_result wm_result;   /* what fit, predict or transform found */
@@ -217,6 +222,17 @@ WM_EXPORT wm_status wm_options_set_precision(wm_options* options,
 /* callback NULL: none, the default. `user` is passed on to it and never looked at. */
 WM_EXPORT wm_status wm_options_set_progress(wm_options* options, wm_progress_callback callback,
                                             void* user);
+/* Checkpoints of wm_fit and wm_fit_source, on a CPU: after so many iterations of a batch item or,
+ * if that is 0, at the next iteration after so many seconds; and where the progress callback stops
+ * the fit. WM_INVALID_ARGUMENT for negative ones. callback NULL: none, the default. */
+WM_EXPORT wm_status wm_options_set_checkpoint(wm_options* options, wm_checkpoint_callback callback,
+                                              void* user, int32_t every_iterations,
+                                              double every_seconds);
+/* Go on from those bytes, which are copied, and end with the bits of a fit in one go. The points
+ * and options must be those of then, or the fit's error says what differs; threads, chunks, kernel
+ * and memory may be others. WM_INVALID_DATA for bytes that are no checkpoint of this library on a
+ * machine like this one, or not whole: the option stays as it was. data NULL: begin anew. */
+WM_EXPORT wm_status wm_options_set_resume(wm_options* options, const void* data, int64_t bytes);
 /* Where to compute. Default: WM_DEVICE_AUTO, where the points are. */
 WM_EXPORT wm_status wm_options_set_device(wm_options* options, wm_device device);
 /* At most so many threads; 0, the default: all cores. Never changes a bit of a result. */

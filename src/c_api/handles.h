@@ -15,6 +15,7 @@
 
 struct wm_options {
   warpmeans::KMeansOptions fit;
+  warpmeans::Checkpoint resume;  // what fit.checkpoint.resume points to, if it does
   warpmeans::Execution execution;
 };
 

@@ -1,4 +1,7 @@
 // wm_options: one setter an option, into the C++ options.
+#include <utility>
+
+#include "c_api/checkpoint_bytes.h"
 #include "c_api/handles.h"
 
 using namespace warpmeans;
@@ -23,6 +26,18 @@ ProgressCallback progress_of(wm_progress_callback callback, void* user) {
     const wm_progress seen{progress.batch_item, progress.attempt, progress.iteration,
                            progress.max_iter, progress.stats ? &row : nullptr};
     return callback(user, &seen) == 0;
+  };
+}
+
+std::function<void(const Checkpoint&)> checkpoint_saver(wm_checkpoint_callback callback,
+                                                        void* user) {
+  if (callback == nullptr) return {};
+  return [callback, user](const Checkpoint& checkpoint) {
+    const std::vector<std::byte> bytes = bytes_of(checkpoint);
+    const int answer = callback(user, bytes.data(), static_cast<std::int64_t>(bytes.size()));
+    if (answer == 0) return;
+    throw Error(ErrorCode::interrupted,
+                "fit: a checkpoint was not saved; the callback returned " + std::to_string(answer));
   };
 }
 
@@ -111,6 +126,35 @@ wm_status wm_options_set_precision(wm_options* options, wm_precision precision) 
 wm_status wm_options_set_progress(wm_options* options, wm_progress_callback callback, void* user) {
   return set_option(options, __func__,
                     [&](wm_options& o) { o.fit.callback = progress_of(callback, user); });
+}
+
+wm_status wm_options_set_checkpoint(wm_options* options, wm_checkpoint_callback callback,
+                                    void* user, int32_t every_iterations, double every_seconds) {
+  const char* who = __func__;
+  return set_option(options, who, [&](wm_options& o) {
+    if (every_iterations < 0 || !(every_seconds >= 0)) {
+      throw Error(ErrorCode::invalid_argument,
+                  std::string(who) + ": every_iterations is " + std::to_string(every_iterations) +
+                      ", every_seconds " + std::to_string(every_seconds) +
+                      "; neither may be negative");
+    }
+    CheckpointOptions& checkpoint = o.fit.checkpoint;
+    checkpoint.save = checkpoint_saver(callback, user);
+    checkpoint.every_iterations = every_iterations;
+    checkpoint.every_seconds = every_seconds;
+  });
+}
+
+wm_status wm_options_set_resume(wm_options* options, const void* data, int64_t bytes) {
+  const char* who = __func__;
+  return set_option(options, who, [&](wm_options& o) {
+    if (bytes < 0) {
+      throw Error(ErrorCode::invalid_argument,
+                  std::string(who) + ": bytes (" + std::to_string(bytes) + ") is negative");
+    }
+    if (data) o.resume = checkpoint_of(data, bytes, who);
+    o.fit.checkpoint.resume = data ? &o.resume : nullptr;
+  });
 }
 
 wm_status wm_options_set_device(wm_options* options, wm_device device) {

@@ -76,6 +76,8 @@ static void null_setters(void) {
   CHECK_SETTER(kernel, "portable");
   CHECK_SETTER(chunk_rows, 0);
   CHECK_SETTER(memory_limit, 0);
+  CHECK_SETTER(checkpoint, NULL, NULL, 0, 60);
+  CHECK_SETTER(resume, NULL, 0);
   CHECK_SETTER(stream, NULL);
 }
 
@@ -121,6 +123,66 @@ static void sources(void) {
   CHECK_FAILS(WM_INVALID_ARGUMENT, NULL, wm_fit_source(s, o, &r));
   wm_source_free(s);
   wm_source_free(NULL);
+  wm_options_free(o);
+}
+
+typedef struct {
+  unsigned char bytes[4096];
+  int64_t size;
+  int answer;
+} Saved;
+
+static int save(void* user, const void* data, int64_t bytes) {
+  Saved* saved = user;
+  CHECK(bytes > 0 && bytes <= (int64_t)sizeof(saved->bytes));
+  memcpy(saved->bytes, data, (size_t)bytes);
+  saved->size = bytes;
+  return saved->answer;
+}
+
+/* Bytes that are not those of a checkpoint, and checkpoints of other fits. */
+static void checkpoints(void) {
+  const wm_matrix x = points();
+  static Saved saved;
+  wm_options* o = make_options(2);
+  wm_result* r = NULL;
+  CHECK_FAILS(WM_INVALID_ARGUMENT, NULL, wm_options_set_checkpoint(o, save, &saved, -1, 60));
+  CHECK_FAILS(WM_INVALID_ARGUMENT, NULL,
+              wm_options_set_checkpoint(o, save, &saved, 0, (double)NAN));
+  CHECK_OK(wm_options_set_checkpoint(o, save, &saved, 1, 0));
+  CHECK_OK(wm_fit(&x, o, &r));
+  wm_result_free(r);
+  CHECK(saved.size > 0);
+  CHECK_NULL("wm_options_set_resume: bytes (-1) is negative",
+             wm_options_set_resume(o, saved.bytes, -1));
+  for (int64_t size = 0; size < saved.size; ++size) {
+    CHECK_FAILS(WM_INVALID_DATA, NULL, wm_options_set_resume(o, saved.bytes, size));
+  }
+  for (int64_t i = 0; i < saved.size; ++i) {
+    saved.bytes[i] ^= 0x41;
+    CHECK_FAILS(WM_INVALID_DATA, NULL, wm_options_set_resume(o, saved.bytes, saved.size));
+    saved.bytes[i] ^= 0x41;
+  }
+  CHECK_FAILS(WM_INVALID_DATA, NULL, wm_options_set_resume(o, saved.bytes, saved.size + 1));
+  CHECK_OK(wm_options_set_checkpoint(o, NULL, NULL, 0, 60));
+  CHECK_OK(wm_fit(&x, o, &r)); /* they left the options alone */
+  wm_result_free(r);
+  CHECK_OK(wm_options_set_resume(o, saved.bytes, saved.size));
+  CHECK_OK(wm_fit(&x, o, &r));
+  wm_result_free(r);
+  CHECK_OK(wm_options_set_seed(o, 9));
+  CHECK_FAILS(WM_INVALID_ARGUMENT,
+              "fit: the checkpoint is of another fit: seed is 0 there, and 9 here",
+              wm_fit(&x, o, &r));
+  CHECK(r == NULL);
+  CHECK_OK(wm_options_set_resume(o, NULL, 0));
+  CHECK_OK(wm_fit(&x, o, &r));
+  wm_result_free(r);
+  saved.answer = 3;
+  CHECK_OK(wm_options_set_checkpoint(o, save, &saved, 1, 0));
+  CHECK_FAILS(WM_INTERRUPTED, "fit: a checkpoint was not saved; the callback returned 3",
+              wm_fit(&x, o, &r));
+  CHECK(r == NULL);
   wm_options_free(o);
 }
 
@@ -304,6 +366,7 @@ int main(void) {
   null_calls();
   null_setters();
   sources();
+  checkpoints();
   null_getters();
   no_enumerators();
   bad_options();

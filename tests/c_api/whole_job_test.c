@@ -340,6 +340,61 @@ static void sources(void) {
   }
 }
 
+typedef struct {
+  unsigned char bytes[1 << 16];
+  int64_t size;
+} Saved;
+
+static int keep(void* user, const void* data, int64_t bytes) {
+  Saved* saved = user;
+  CHECK(bytes <= (int64_t)sizeof(saved->bytes));
+  memcpy(saved->bytes, data, (size_t)bytes);
+  saved->size = bytes;
+  return 0;
+}
+
+static int stop_after(void* iteration, const wm_progress* progress) {
+  return progress->iteration >= *(const int*)iteration;
+}
+
+/* Stopped after an iteration and resumed by other options: the bits of a fit in one go. */
+static void resumed(void) {
+  const wm_matrix x = points();
+  for (int n_init = 1; n_init <= 2; ++n_init) {
+    for (int stop = 1; stop <= 3; ++stop) {
+      static Saved saved;
+      wm_result *want = NULL, *stopped = NULL, *got = NULL;
+      wm_options* options = make_options(WM_EUCLIDEAN);
+      CHECK_OK(wm_options_set_n_init(options, n_init));
+      CHECK_OK(wm_fit(&x, options, &want));
+      CHECK_OK(wm_options_set_checkpoint(options, keep, &saved, 0, 1e9));
+      CHECK_OK(wm_options_set_progress(options, stop_after, &stop));
+      saved.size = 0;
+      CHECK_OK(wm_fit(&x, options, &stopped));
+      CHECK(wm_result_interrupted(stopped) && saved.size > 0);
+      wm_options_free(options);
+      options = make_options(WM_EUCLIDEAN);
+      CHECK_OK(wm_options_set_n_init(options, n_init));
+      CHECK_OK(wm_options_set_resume(options, saved.bytes, saved.size));
+      memset(saved.bytes, 0, sizeof(saved.bytes)); /* they were copied */
+      CHECK_OK(wm_fit(&x, options, &got));
+      const size_t values = (size_t)kBatch * kClusters * kCols;
+      CHECK(memcmp(wm_result_labels(got), wm_result_labels(want),
+                   sizeof(int32_t) * kBatch * kRows) == 0);
+      CHECK(memcmp(wm_result_centroids(got).data, wm_result_centroids(want).data,
+                   sizeof(float) * values) == 0);
+      for (int b = 0; b < kBatch; ++b) {
+        CHECK(wm_result_inertia(got)[b] == wm_result_inertia(want)[b]);
+        CHECK(wm_result_n_iter(got)[b] == wm_result_n_iter(want)[b]);
+      }
+      wm_result_free(want);
+      wm_result_free(stopped);
+      wm_result_free(got);
+      wm_options_free(options);
+    }
+  }
+}
+
 int main(void) {
   CHECK(strcmp(wm_version(), WARPMEANS_VERSION) == 0 && wm_abi_version() == WM_ABI_VERSION);
   CHECK(wm_cuda_device_count() >= 0);
@@ -351,6 +406,7 @@ int main(void) {
   same_bits();
   interruption();
   sources();
+  resumed();
   every_enumerator();
   return report();
 }
