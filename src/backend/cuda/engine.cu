@@ -121,6 +121,16 @@ void Engine::reset() const {
             static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.k) * sizeof(*s.bins),
             stream),
         "cudaMemsetAsync");
+  if (s.local_sums) {
+    const auto clusters = static_cast<std::size_t>(s.batch) * static_cast<std::size_t>(s.k);
+    const auto clear = [&](std::int64_t* words, std::size_t of_cluster) {
+      check(cudaMemsetAsync(words, 0, clusters * of_cluster * sizeof(*words), stream),
+            "cudaMemsetAsync");
+    };
+    clear(s.sums, static_cast<std::size_t>(s.limbs) * static_cast<std::size_t>(s.d));
+    clear(s.counts, 1);
+    if (s.weight_sums) clear(s.weight_sums, 2);
+  }
   reset_items<<<blocks_for(s.batch), kThreads, 0, stream>>>(s);
   check(cudaGetLastError(), "reset_items");
 }
@@ -163,6 +173,7 @@ void Engine::set_labels(const std::int32_t* labels) const {
     check(cudaMemcpyAsync(s.labels, labels, points * sizeof(*s.labels), cudaMemcpyDefault, stream),
           "cudaMemcpyAsync");
   }
+  check(cudaMemsetAsync(s.previous, 0xFF, points * sizeof(*s.previous), stream), "cudaMemsetAsync");
   mark_all_changed<<<blocks_for(s.batch), kThreads, 0, stream>>>(s);
   check(cudaGetLastError(), "mark_all_changed");
 }

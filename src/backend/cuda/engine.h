@@ -11,6 +11,7 @@
 #include "backend/cuda/assign/assign.h"
 #include "backend/cuda/device_spec.h"
 #include "backend/cuda/fit_state.h"
+#include "backend/cuda/update/update.h"
 
 namespace warpmeans::cuda {
 
@@ -23,10 +24,11 @@ struct Engine {
   void use(AssignKernel chosen) {
     kernel = chosen;
     state.half_norm_terms = wants_half_norm_terms(chosen, state.d);
+    state.local_sums = sums_locally(state, device);
   }
 
   /// Whole fits at once: nothing reads what `kernel` would.
-  void use_at_once() { state.half_norm_terms = false; }
+  void use_at_once() { state.half_norm_terms = state.local_sums = false; }
 
   /// Statistics of the points; once.
   void prepare() const;

@@ -98,7 +98,8 @@ struct FitState {
   bool half_norm_terms;      // are they wanted?
 
   // ---- labels and sums
-  std::int32_t* labels;       // (B, N)
+  bool local_sums;       // kept by what changed alone, without a sort in memory; see local_sums.cu
+  std::int32_t* labels;  // (B, N)
   std::int32_t* previous;     // (B, N) before the last assign; -1 at first
   std::int32_t* entries;      // (B, entry_stride) what the sums take in, by cluster; see sort.cu
   std::int64_t* sums;         // (B, K, limbs, D)

@@ -232,6 +232,7 @@ void launch_sort(const FitState& s, const DeviceSpec& device, bool final_pass,
 
 void launch_accumulate(const FitState& s, const DeviceSpec& device, bool final_pass,
                        cudaStream_t stream) {
+  if (s.local_sums) return launch_local_sums(s, device, final_pass, stream);
   launch_sort(s, device, final_pass, stream);
   launch_segment_sums(s, device, final_pass, stream);
 }

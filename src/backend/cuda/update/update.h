@@ -13,8 +13,13 @@ namespace warpmeans::cuda {
 /// device.
 void launch_accumulate(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
 
+/// Shall the sums be kept by what changed alone, in one launch? Then they have to be zero at first,
+/// and `previous` -1.
+bool sums_locally(const FitState&, const DeviceSpec&);
+
 // One file each.
 void launch_sort(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
+void launch_local_sums(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
 void launch_segment_sums(const FitState&, const DeviceSpec&, bool final_pass, cudaStream_t);
 
 /// Enqueues centroids, empty clusters, shift, inertia, history row and stop flag of an iteration.
