@@ -46,8 +46,8 @@ struct Execution {
   /// thread.
   ThreadPool* pool = nullptr;
   /// "" chooses by the processor, d and k. Otherwise "amx", "avx512vnni", "avx512", "avxvnni",
-  /// "avx2bytes", "avx2", "neon" or "portable" on a CPU, "sm90", "sm80", "simt" or "fused" on a
-  /// GPU: an error if this build or machine has it not.
+  /// "avx2bytes", "avx2", "neondot", "neon" or "portable" on a CPU, "sm90", "sm80", "simt" or
+  /// "fused" on a GPU: an error if this build or machine has it not.
   std::string kernel;
   /// The cudaStream_t to enqueue on; null: a stream of the call's own. CUDA only.
   void* stream = nullptr;

@@ -237,9 +237,9 @@ WM_EXPORT wm_status wm_options_set_resume(wm_options* options, const void* data,
 WM_EXPORT wm_status wm_options_set_device(wm_options* options, wm_device device);
 /* At most so many threads; 0, the default: all cores. Never changes a bit of a result. */
 WM_EXPORT wm_status wm_options_set_threads(wm_options* options, int32_t threads);
-/* "amx", "avx512vnni", "avx512", "avxvnni", "avx2bytes", "avx2", "neon", "portable"; "sm90",
- * "sm80", "simt", "fused"; an error in the call if this build or machine has it not. NULL or "",
- * the default: the best one. The string is copied. */
+/* "amx", "avx512vnni", "avx512", "avxvnni", "avx2bytes", "avx2", "neondot", "neon", "portable";
+ * "sm90", "sm80", "simt", "fused"; an error in the call if this build or machine has it not. NULL
+ * or "", the default: the best one. The string is copied. */
 WM_EXPORT wm_status wm_options_set_kernel(wm_options* options, const char* kernel);
 /* Rows in a chunk of a pass, rounded up to a multiple of 1024. 0, the default: all rows. */
 WM_EXPORT wm_status wm_options_set_chunk_rows(wm_options* options, int64_t rows);

@@ -27,10 +27,13 @@ double ulp(double magnitude, DType dtype) {
 }  // namespace
 
 std::vector<std::string> forced_kernels() {
-  return {"amx", "avx512vnni", "avx512", "avxvnni", "avx2bytes", "avx2", "portable", "simt"};
+  return {"amx",  "avx512vnni", "avx512", "avxvnni",  "avx2bytes",
+          "avx2", "neondot",    "neon",   "portable", "simt"};
 }
 
-std::vector<std::string> byte_kernels() { return {"amx", "avx512vnni", "avxvnni", "avx2bytes"}; }
+std::vector<std::string> byte_kernels() {
+  return {"amx", "avx512vnni", "avxvnni", "avx2bytes", "neondot"};
+}
 
 void force_kernel(Execution& execution, const std::string& name) {
   execution.kernel = name;

@@ -38,7 +38,8 @@ constexpr std::array<Named, 7> kNamed{{{"amx", "avx512", HWY_AVX3, true},
                                        {"avx2", "avx2", HWY_AVX2, false},
                                        {"portable", "portable", HWY_STATIC_TARGET, false}}};
 #elif HWY_ARCH_ARM
-constexpr std::array<Named, 1> kNamed{{{"neon", "neon", HWY_STATIC_TARGET, false}}};
+constexpr std::array<Named, 2> kNamed{
+    {{"neondot", "neon", HWY_STATIC_TARGET, true}, {"neon", "neon", HWY_STATIC_TARGET, false}}};
 #else
 constexpr std::array<Named, 1> kNamed{{{"portable", "portable", HWY_STATIC_TARGET, false}}};
 #endif
@@ -61,6 +62,7 @@ Tables make_tables() {
     if (named.in_bytes) {
       fill_avx512_byte_kernel(named.name, tables[i]);
       fill_avx2_byte_kernel(named.name, tables[i]);
+      fill_neon_byte_kernel(named.name, tables[i]);
       if (!tables[i].bytes.tile) continue;
     }
     fill_assign_kernels(named.instructions, tables[i]);
@@ -76,7 +78,8 @@ ByteEdges edges_of(std::string_view name) {
   if (name == "amx") return {16, 192, 96, 128, 4096, 20480};
   if (name == "avx512vnni") return {16, 192, 1, 128, 4096, 20480};
   if (name == "avxvnni") return {8, 192, 1, 128, 4096, 12288};
-  return {8, 384, 24, 256, 4096, 40960};  // avx2bytes
+  if (name == "avx2bytes") return {8, 384, 24, 256, 4096, 40960};
+  return {4, 192, 1, 128, 4096, 20480};  // neondot: not measured
 }
 
 bool bytes_pay(std::string_view name, const Workload& w) {

@@ -394,5 +394,6 @@ void fill_seed_kernels(std::string_view name, Kernels& table);
 // They leave table.bytes empty where it is another's name, or this build or machine lacks it.
 void fill_avx512_byte_kernel(std::string_view name, Kernels& table);
 void fill_avx2_byte_kernel(std::string_view name, Kernels& table);
+void fill_neon_byte_kernel(std::string_view name, Kernels& table);
 
 }  // namespace warpmeans::cpu
