@@ -34,7 +34,6 @@ HWY_INLINE VF byte_bits(VF x, VF inverse) {
   return hn::MulAdd(x, inverse, hn::Set(df, 0x1.8p23f));
 }
 HWY_INLINE void store_bytes(VF bits, std::int8_t* HWY_RESTRICT out) {
-  const DF df;
   const hn::RebindToUnsigned<DF> du;
   const hn::Rebind<std::uint8_t, DF> narrow;
   hn::StoreU(hn::TruncateTo(narrow, hn::BitCast(du, bits)), narrow,
