@@ -16,6 +16,9 @@ constexpr int kSumBlock = 1024;
 /// Centroids are padded to whole tiles of this many; padding never wins.
 constexpr int kCentroidTile = 128;
 
+/// Features that k-means++ keeps as bytes: squared distances of so many fit 31 bits.
+constexpr int kMostByteFeatures = 32768;
+
 /// What one read of the points yields per feature: least, largest; sums of y and y^2 about the
 /// sample mean, and both weighted.
 constexpr int kStatistics = 6;
@@ -117,6 +120,13 @@ struct FitState {
   float* seed_gaps;           // (B, K, kMostSeedTrials) a quarter of squared distances to trials
   std::uint16_t* seed_reach;  // (B, N) a bit a trial that may come nearer than the seed; labels
                               // hold the index of the nearest seed
+
+  // The points about their mean as signed bytes; only where k-means++ may be asked for.
+  std::int8_t* seed_bytes;   // (B, N, byte_row)
+  std::int32_t byte_row;     // at most kMostByteFeatures, rounded up to 32
+  std::int32_t* byte_norms;  // (B, N) squared
+  float* byte_residuals;     // (B, N) how far a row lies from its bytes, in steps, from above
+  double* seed_steps;        // (B, 2) steps to one; to one of what seed_distances are squares of
 
   // ---- results of an iteration
   double* cluster_shift;      // (B, K)

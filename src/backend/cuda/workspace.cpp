@@ -1,5 +1,6 @@
 #include "backend/cuda/workspace.h"
 
+#include <algorithm>
 #include <limits>
 #include <string>
 
@@ -126,6 +127,13 @@ FitState lay_out(const Plan& plan, const Owned& owned, void* base, std::size_t& 
   cut.take(s.n_seeds, b);
   cut.take(s.seed_gaps, b * k * kMostSeedTrials);
   cut.take(s.seed_reach, b * n);
+  if (p.init == Init::kmeans_plusplus) {
+    s.byte_row = (std::min(s.d, kMostByteFeatures) + 31) / 32 * 32;
+    cut.take(s.seed_bytes, b * n * s.byte_row);
+    cut.take(s.byte_norms, b * n);
+    cut.take(s.byte_residuals, b * n);
+    cut.take(s.seed_steps, 2 * b);
+  }
   cut.take(s.rows, b * k);
   if (owned.history) cut.take(s.history, b * p.stop_rule.max_iter);
   bytes = cut.used();

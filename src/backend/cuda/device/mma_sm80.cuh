@@ -71,4 +71,16 @@ __device__ __forceinline__ void mma_m16n8k16(float (&d)[4], const std::uint32_t 
 #undef WM_MMA
 }
 
+/// d += A x B over 16 x 8 x 32 signed bytes, exactly. Lane l holds, with g = l / 4 and t = l % 4:
+///   d: as above
+///   a: (row g, k = 4 t to 4 t + 3), (row g + 8, the same), (row g, k + 16), (row g + 8, k + 16)
+///   b0: (k = 4 t to 4 t + 3, column g);  b1: k + 16
+__device__ __forceinline__ void mma_m16n8k32(std::int32_t (&d)[4], const std::uint32_t (&a)[4],
+                                             std::uint32_t b0, std::uint32_t b1) {
+  asm("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, "
+      "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+      : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+}
+
 }  // namespace warpmeans::cuda

@@ -55,6 +55,7 @@ void CudaSeeding::accept_seeds(std::span<const std::int64_t> rows) {
   problem.weighted = false;
   problem.precision = Precision::exact;
   problem.stop_rule.max_iter = 1;
+  problem.init = Init::given;
   if (problem.metric != Metric::cosine) problem.metric = Metric::euclidean;
   Engine engine = engine_;
   engine.use(choose_assign(problem, engine.device, {}));

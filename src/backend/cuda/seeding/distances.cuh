@@ -58,14 +58,14 @@ __device__ __forceinline__ void store_block_mass(const FitState& s, const RowBlo
   __syncthreads();
   if (threadIdx.x != 0) return;
   double sum = 0;
-#pragma unroll 8
+#pragma unroll 16
   for (int r = 0; r < at.rows; ++r) sum += row_masses[r];
   masses_of(s, at.b)[at.block] = sum;
 }
 
 /// Squared distance of two rows of item b, by eight lanes and to all of them. Lanes, operations and
 /// their order are those of the CPU's sq_distances.
-template <class T, bool kUnit>
+template <class T, bool kUnit, int kUnroll = 8>
 __device__ __forceinline__ double sq_distance(const FitState& s, int b, double scale,
                                               std::int64_t i, std::int64_t j) {
   const T* x = row_of<T>(s.points, s.batch_stride, s.row_stride, b, i);
@@ -73,7 +73,7 @@ __device__ __forceinline__ double sq_distance(const FitState& s, int b, double s
   const double x_factor = kUnit ? unit_factor(s, b, i) : 1;
   const double y_factor = kUnit ? unit_factor(s, b, j) : 1;
   double sum = 0;
-#pragma unroll 8
+#pragma unroll kUnroll
   for (int f = static_cast<int>(threadIdx.x) & 7; f < s.d; f += 8) {
     double apart =
         to_double(x[f]) * (kUnit ? x_factor : 1) - to_double(y[f]) * (kUnit ? y_factor : 1);
@@ -84,27 +84,27 @@ __device__ __forceinline__ double sq_distance(const FitState& s, int b, double s
   return sizeof(T) == 8 ? sum : sum * (scale * scale);  // nothing overflowed before it
 }
 
-/// The squared distance to row `seed` of a lane's row first + lane, where its bit of `bits` is set;
+/// The squared distance to row `seed` of a lane's row r of a block, where its bit of `bits` is set;
 /// a warp, four rows at a time.
-template <class T, bool kUnit>
-__device__ __forceinline__ double sq_distances(const FitState& s, int b, double scale,
-                                               std::int64_t first, unsigned bits,
-                                               std::int64_t seed) {
+template <class T, bool kUnit, int kUnroll = 8>
+__device__ __forceinline__ double sq_distances(const FitState& s, const RowBlock& at, double scale,
+                                               int r, unsigned bits, std::int64_t seed) {
   const int lane = static_cast<int>(threadIdx.x) & 31;
   double mine = 0;
   while (bits) {
-    int rows[4], row = 0;
+    int lanes[4], of_group = 0;
 #pragma unroll
     for (int g = 0; g < 4; ++g) {
-      rows[g] = bits ? __ffs(static_cast<int>(bits)) - 1 : rows[0];
+      lanes[g] = bits ? __ffs(static_cast<int>(bits)) - 1 : lanes[0];
       bits &= bits - 1;
-      if (lane / 8 == g) row = rows[g];
+      of_group = lane >= 8 * g ? lanes[g] : of_group;
     }
-    const double sq = sq_distance<T, kUnit>(s, b, scale, first + row, seed);
+    const int row = __shfl_sync(~0u, r, of_group);
+    const double sq = sq_distance<T, kUnit, kUnroll>(s, at.b, scale, at.first + row, seed);
 #pragma unroll
     for (int g = 0; g < 4; ++g) {
       const double of_row = __shfl_sync(~0u, sq, 8 * g);
-      if (lane == rows[g]) mine = of_row;
+      if (lane == lanes[g]) mine = of_row;
     }
   }
   return mine;

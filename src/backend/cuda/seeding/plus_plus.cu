@@ -101,14 +101,15 @@ __device__ __forceinline__ std::int32_t draw_row(const FitState& s, int b, doubl
   return max(pick, 0);
 }
 
-/// A warp a trial of an item. The first step takes a row even where there is no mass.
-__global__ void __launch_bounds__(kSeedThreads)
-    draw_trials(const FitState s, const Fractions fractions, std::int32_t step, int trials) {
-  const int warp = static_cast<int>(blockIdx.x) * kSeedWarps + static_cast<int>(threadIdx.x) / 32;
-  const int b = warp / trials, t = warp % trials;
-  if (b >= s.batch || s.n_seeds[b] != step) return;
+/// A trial of an item: a block of one warp, because warps of one multiprocessor would wait for each
+/// other's shuffles. The first step takes a row even where there is no mass.
+__global__ void __launch_bounds__(32)
+    draw_trials(const FitState s, const __grid_constant__ Fractions fractions, std::int32_t step,
+                int trials) {
+  const int b = static_cast<int>(blockIdx.x) / trials, t = static_cast<int>(blockIdx.x) % trials;
+  if (s.n_seeds[b] != step) return;
   const std::int32_t row = draw_row(s, b, fractions.u[t], step == 0);
-  if ((threadIdx.x & 31) == 0) s.seed_trials[b * kMostSeedTrials + t] = row;
+  if (threadIdx.x == 0) s.seed_trials[b * kMostSeedTrials + t] = row;
 }
 
 /// The trial that leaves the least becomes row `step`; a block an item. Its first warp, a lane a
@@ -191,9 +192,8 @@ __global__ void __launch_bounds__(1024) fill_seeds(const FitState s) {
 
 void launch_draw_trials(const FitState& s, const Fractions& fractions, std::int32_t step,
                         int trials, cudaStream_t stream) {
-  const auto warps = static_cast<std::int64_t>(s.batch) * trials;
-  draw_trials<<<static_cast<unsigned>((warps + kSeedWarps - 1) / kSeedWarps), kSeedThreads, 0,
-                stream>>>(s, fractions, step, trials);
+  const std::int64_t blocks = static_cast<std::int64_t>(s.batch) * trials;
+  draw_trials<<<static_cast<unsigned>(blocks), 32, 0, stream>>>(s, fractions, step, trials);
   check(cudaGetLastError(), "draw_trials");
 }
 
@@ -204,7 +204,6 @@ void launch_step(const FitState& s, std::uint64_t seed, std::uint32_t attempt, s
   launch_draw_trials(s, fractions, step, trials, stream);
   if (step > 0) {
     launch_measure_gaps(s, step, trials, stream);
-    launch_screen_trials(s, step, trials, stream);
     launch_try_seeds(s, step, trials, stream);
   }
   choose_seed<<<static_cast<unsigned>(s.batch), kSeedThreads, 0, stream>>>(s, step, trials);
@@ -223,6 +222,7 @@ void launch_draw(const FitState& s, std::span<const double> u, cudaStream_t stre
 void launch_first_seed(const FitState& s, std::uint64_t seed, std::uint32_t attempt,
                        cudaStream_t stream) {
   launch_begin_seeding(s, stream);
+  if (s.k > 1) launch_make_bytes(s, stream);
   launch_step(s, seed, attempt, 0, 1, stream);
 }
 

@@ -24,7 +24,7 @@ __global__ void __launch_bounds__(kSeedThreads)
 }
 
 template <class T, bool kUnit>
-__global__ void __launch_bounds__(kSeedThreads)
+__global__ void __launch_bounds__(kSeedThreads, 2)
     accept_seeds(const FitState s, const std::int64_t* rows, std::int32_t first_seed,
                  const std::int32_t* labels) {
   __shared__ double row_masses[kSumBlock];

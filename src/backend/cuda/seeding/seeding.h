@@ -26,9 +26,9 @@ void launch_fill_seeds(const FitState&, cudaStream_t);
 
 // ---- the parts of a step
 void launch_begin_seeding(const FitState&, cudaStream_t);
+/// The points as bytes, for the screen of all steps.
+void launch_make_bytes(const FitState&, cudaStream_t);
 void launch_measure_gaps(const FitState&, std::int32_t step, int trials, cudaStream_t);
-/// Which trials may come nearer to each row than its seed, as bits of seed_reach.
-void launch_screen_trials(const FitState&, std::int32_t step, int trials, cudaStream_t);
 void launch_try_seeds(const FitState&, std::int32_t step, int trials, cudaStream_t);
 void launch_accept_seed(const FitState&, std::int32_t step, cudaStream_t);
 
