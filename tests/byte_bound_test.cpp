@@ -2,6 +2,7 @@
 // than they have to be.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 
@@ -119,7 +120,7 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
 
     cpu::ByteScreen screen(kernels, plan);
     screen.begin_points(range);
-    screen.build(cpu::Team(), panels);
+    screen.build(cpu::Team(), panels, {});
     cpu::Rows rows;
     rows.data = points.data;
     rows.dtype = points.dtype;
@@ -153,6 +154,62 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
     watched.tile = &watched_tile;
     args.byte_kernel = &watched;
     kernels.assign(args, 0, watch_.n);
+    screen.finish_pass();
+    if (panels.scale() == range.norm_scale && !panels.any_hopeless()) {
+      args.byte_kernel = nullptr;
+      check_carried(kernels, args, screen, panels, y, scaled);
+    }
+  }
+
+  /// Bounds that are made for later passes, against the distances themselves; the rows have labels.
+  void check_carried(const cpu::Kernels& kernels, const cpu::AssignArgs& args,
+                     cpu::ByteScreen& screen, const cpu::CentroidPanels& panels,
+                     const std::vector<double>& y, const std::vector<double>& c) {
+    constexpr std::int64_t kWidth = 16;
+    const std::int64_t n = watch_.n, k = watch_.k, d = watch_.d;
+    const float largest = n > 0 ? *std::max_element(args.norms, args.norms + n) : 0;
+    if (k > kWidth * cpu::kMostGroups || !(largest > 1e-20f && largest < 1e12f)) return;
+    std::vector<std::int32_t> slot_of, id_of;  // each the other's inverse
+    for (std::int64_t s = 0; s < k; ++s) id_of.push_back(static_cast<std::int32_t>(k - 1 - s));
+    slot_of = id_of;
+    screen.build(cpu::Team(), panels, {id_of.data(), slot_of.data()});
+    cpu::BoundedAssignArgs bounded;
+    bounded.assign = args;
+    screen.set(bounded.assign, args.rows, 0);
+    bounded.by_bytes = bounded.fresh = true;
+    bounded.id_of = id_of.data();
+    bounded.slot_of = slot_of.data();
+    bounded.group_width = kWidth;
+    bounded.groups = (k + kWidth - 1) / kWidth;
+    bounded.stride = round_up(bounded.groups, cpu::kBoundsPad);
+    bounded.units = std::ldexp(1.0f, 12 - std::ilogb(largest));
+    std::vector<std::uint16_t> lower(static_cast<std::size_t>(n * bounded.stride), 65535);
+    std::vector<std::int32_t> upper(static_cast<std::size_t>(n), 0);
+    const std::vector<std::uint16_t> group_drift(static_cast<std::size_t>(bounded.stride), 0);
+    const std::vector<std::int32_t> own_drift(static_cast<std::size_t>(k), 0);
+    bounded.lower = lower.data();
+    bounded.upper = upper.data();
+    bounded.group_drift_floor = bounded.group_drift_ceil = group_drift.data();
+    bounded.own_drift_floor = bounded.own_drift_ceil = own_drift.data();
+    const std::vector<std::int32_t> own(args.labels, args.labels + n);
+    kernels.assign_bounded(bounded, 0, n);
+    EXPECT_EQ(own, std::vector<std::int32_t>(args.labels, args.labels + n));
+    EXPECT_EQ(bounded.pairs, n * bounded.groups);
+    std::int64_t violations = 0;
+    for (std::int64_t i = 0; i < n; ++i) {
+      for (std::int64_t j = 0; j < k; ++j) {
+        long double square = 0;
+        for (std::int64_t f = 0; f < d; ++f) {
+          const long double diff = static_cast<long double>(y[i * d + f]) - c[j * d + f];
+          square += diff * diff;
+        }
+        const long double units = std::sqrt(square) * static_cast<long double>(bounded.units);
+        violations += j == own[i] ? units * cpu::kUpperParts > upper[i]
+                                  : units < lower[i * bounded.stride + slot_of[j] / kWidth];
+      }
+    }
+    EXPECT_EQ(violations, 0);
+    carried_ += n;
   }
 
   void check(const std::vector<double>& points, std::int64_t n, std::int64_t d,
@@ -163,6 +220,7 @@ class ByteBoundTest : public ForcedKernelTest<DType> {
   }
 
   Watch watch_;
+  std::int64_t carried_ = 0;  // rows whose carried bounds were checked
 };
 
 TEST_P(ByteBoundTest, AdversarialData) {
@@ -183,6 +241,7 @@ TEST_P(ByteBoundTest, AdversarialData) {
     }
   }
   EXPECT_GT(watch_.pairs, 0);
+  EXPECT_GT(carried_, 0);
 }
 
 TEST_P(ByteBoundTest, CentroidsElsewhere) {

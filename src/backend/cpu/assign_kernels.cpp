@@ -23,6 +23,7 @@
 #include <type_traits>
 
 #include "backend/cpu/assign_scratch-inl.h"
+#include "backend/cpu/bounded_bytes-inl.h"
 #include "backend/cpu/byte_blocks-inl.h"
 #include "backend/cpu/candidates-inl.h"
 #include "backend/cpu/kernels.h"

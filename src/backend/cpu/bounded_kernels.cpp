@@ -24,6 +24,9 @@
 HWY_BEFORE_NAMESPACE();
 namespace warpmeans::cpu::HWY_NAMESPACE {
 
+/// assign_kernels.cpp
+void assign_bounded_by_bytes(BoundedAssignArgs& args, std::int64_t first, std::int64_t count);
+
 /// A block of rows that something is open for.
 struct BoundedBlock {
   std::int64_t capacity;  // rows
@@ -103,9 +106,7 @@ HWY_NOINLINE void open_rows(BoundedAssignArgs& args, BoundedBlock& b, std::int64
     start_from(p, dot_f(row, p.rows + label * stride, p.d), b.radius[q], b.own[q], b.threshold[q],
                b.candidates[q]);
     b.own_score[q] = b.candidates[q].lower[0];
-    const std::int32_t parts = upper_parts(distance_above(b.threshold[q], norm), args.units);
-    b.upper[q] = upper_units(parts);
-    args.upper[b.at[q]] = parts - args.own_drift_floor[label];
+    b.upper[q] = store_upper(args, b.at[q], i, b.threshold[q]);
     const auto open = [&](std::int64_t g) {
       b.open[g * b.capacity + b.n_open[g]++] = static_cast<std::uint16_t>(q);
     };
@@ -184,25 +185,11 @@ void close_rows(BoundedAssignArgs& args, BoundedBlock& b, std::int64_t first) {
     if (c.count > 1) compact(c, b.threshold[q]);
     for (std::int32_t e = 0; e < c.count; ++e) c.id[e] = args.id_of[c.id[e]];
     resolve_row(args.assign, i, b.threshold[q], c, b.scores);
-    std::uint16_t* lower = args.lower + b.at[q] * args.stride;
-    if (b.own[q] < 0) {  // never bounded
-      std::fill(lower, lower + args.groups, std::uint16_t{0});
-      args.upper[b.at[q]] = kUpperUnknown;
-      continue;
+    if (b.own[q] < 0) {
+      store_unbounded(args, b.at[q]);
+    } else if (args.assign.labels[i] != before) {
+      store_new_label(args, b.at[q], i, b.own[q], b.own_score[q], b.threshold[q]);
     }
-    const std::int32_t label = args.assign.labels[i];
-    if (label == before) continue;
-    // The old group has one more centroid to bound; the new one, one less, is looked at next time.
-    const float norm = args.assign.norms[i];
-    const std::int64_t from = b.own[q] / args.group_width;
-    std::uint16_t old_own;
-    std::uint16_t* to = &old_own;
-    alignas(64) float score[HWY_MAX_BYTES / 4] = {b.own_score[q]}, of[HWY_MAX_BYTES / 4] = {norm};
-    store_lower(score, of, 1, args.units, args.group_drift_floor[from], &to);
-    lower[from] = std::min(lower[from], old_own);
-    lower[args.slot_of[label] / args.group_width] = 0;
-    args.upper[b.at[q]] =
-        upper_parts(distance_above(b.threshold[q], norm), args.units) - args.own_drift_floor[label];
   }
 }
 
@@ -217,16 +204,15 @@ void finish_block(BoundedAssignArgs& args, BoundedBlock& b, std::int64_t first) 
 }
 
 void assign_bounded(BoundedAssignArgs& args, std::int64_t first, std::int64_t count) {
+  if (args.by_bytes) {
+    assign_bounded_by_bytes(args, first, count);
+    return;
+  }
   BoundedBlock b = carve_block(args.assign.scratch, args.panels.d, args.panels.k, args.groups);
   const Rows& rows = args.assign.rows;
   const std::int64_t row_bytes = rows.d * element_bytes(rows.dtype);
   for (std::int64_t q = 0; q < count; ++q) {
-    if (!args.fresh) {
-      const std::int32_t label = args.assign.labels[first + q];
-      const std::uint16_t upper = upper_units(args.upper[q] + args.own_drift_ceil[label]);
-      if (!any_open(args.lower + q * args.stride, args.group_drift_ceil, args.stride, upper))
-        continue;
-    }
+    if (!may_be_open(args, q, first + q)) continue;
     prefetch_far(rows.row(first + q), row_bytes);
     b.at[b.count++] = q;
     if (b.count == b.capacity) finish_block(args, b, first);

@@ -111,6 +111,46 @@ HWY_INLINE void store_lower(const float* least_scores, const float* norms, int c
   }
 }
 
+/// Do the carried bounds of row `at` of the call, row `i` of the chunk, leave anything open?
+HWY_INLINE bool may_be_open(const BoundedAssignArgs& args, std::int64_t at, std::int64_t i) {
+  if (args.fresh) return true;
+  const std::int32_t label = args.assign.labels[i];
+  const std::uint16_t upper = upper_units(args.upper[at] + args.own_drift_ceil[label]);
+  return any_open(args.lower + at * args.stride, args.group_drift_ceil, args.stride, upper);
+}
+
+/// Keeps an upper bound of the score of row i's label; returns it as a distance in whole units.
+HWY_INLINE std::uint16_t store_upper(const BoundedAssignArgs& args, std::int64_t at, std::int64_t i,
+                                     float score) {
+  const std::int32_t parts = upper_parts(distance_above(score, args.assign.norms[i]), args.units);
+  args.upper[at] = parts - args.own_drift_floor[args.assign.labels[i]];
+  return upper_units(parts);
+}
+
+/// Row `at` of the call, row `i` of the chunk, is none that float32 can bound: open every time.
+HWY_INLINE void store_unbounded(const BoundedAssignArgs& args, std::int64_t at) {
+  std::uint16_t* lower = args.lower + at * args.stride;
+  std::fill(lower, lower + args.groups, std::uint16_t{0});
+  args.upper[at] = kUpperUnknown;
+}
+
+/// The label of row i is no longer the centroid of slot `own`, whose score is own_score at least;
+/// the new one's is `score` at most. The old group has one more centroid to bound; the new one, one
+/// less, is looked at next time.
+HWY_INLINE void store_new_label(const BoundedAssignArgs& args, std::int64_t at, std::int64_t i,
+                                std::int32_t own, float own_score, float score) {
+  std::uint16_t* lower = args.lower + at * args.stride;
+  const std::int64_t from = own / args.group_width;
+  std::uint16_t old_own;
+  std::uint16_t* to = &old_own;
+  alignas(64) float of_score[HWY_MAX_BYTES / 4] = {own_score};
+  alignas(64) float of_norm[HWY_MAX_BYTES / 4] = {args.assign.norms[i]};
+  store_lower(of_score, of_norm, 1, args.units, args.group_drift_floor[from], &to);
+  lower[from] = std::min(lower[from], old_own);
+  lower[args.slot_of[args.assign.labels[i]] / args.group_width] = 0;
+  store_upper(args, at, i, score);
+}
+
 }  // namespace warpmeans::cpu::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 

@@ -15,6 +15,7 @@
 #include <type_traits>
 
 #include "backend/cpu/assign_scratch-inl.h"
+#include "backend/cpu/bounds-inl.h"
 #include "backend/cpu/candidates-inl.h"
 #include "backend/cpu/kernels.h"
 #include "backend/cpu/panel_tile-inl.h"
@@ -35,14 +36,27 @@ struct ByteScratch {
   float* row;           // (d, padded) a point in float32
   std::int8_t* tail;    // (kMostByteTile, stride) the last rows, made up to a tile
   ByteRows block;       // (kByteRows) bytes of points that are not kept
-  std::int32_t* own;    // (kByteRows) last label, already a candidate; -1: none
+  std::int32_t* at;     // (kByteRows) which of the chunk's rows
+  std::int32_t* own;    // (kByteRows) slot of the last label, already a candidate; -1: none
   std::int32_t* start;  // (kByteRows) as the tile reads them, like the next four
   float *scale, *reach, *length, *threshold;
   float* lower;            // (kMostByteTile, panel width) of one tile
   std::uint32_t* known;    // (kMostByteTile)
   std::uint8_t* wanted;    // (kByteRows) rows with too many candidates
   Candidates* candidates;  // (kByteRows)
+  // Of rows with carried bounds.
+  std::uint64_t* pending;  // (kOpenRows) open ones: the slot of their label << 32, their number
+  std::int32_t* open_at;   // (kOpenRows) by their numbers: which of the chunk's rows; the next too
+  std::uint16_t* open_upper;                   // distance to the own centroid, in whole units
+  float *open_lower_score, *open_upper_score;  // of that centroid, by float32
+  float *norm, *least;           // (kByteRows) |y'| at most; least bound of a group at hand
+  float *own_lower, *own_upper;  // (kByteRows) of the last label's score, by float32
+  std::uint64_t* open;           // (kByteRows, kGroupWords) a bit for each group, tile by tile
 };
+
+/// Rows that are open are put in order so many at a time.
+constexpr std::int64_t kOpenRows = 4096;
+constexpr std::int64_t kGroupWords = kMostGroups / 64;
 
 HWY_INLINE ByteScratch carve_bytes(char* scratch, std::int64_t d, std::int64_t* bytes = nullptr) {
   std::int64_t used = 0;
@@ -61,6 +75,7 @@ HWY_INLINE ByteScratch carve_bytes(char* scratch, std::int64_t d, std::int64_t* 
   s.block.scale = floats(kByteRows);
   s.block.residual = floats(kByteRows);
   s.block.start = ints(kByteRows);
+  s.at = ints(kByteRows);
   s.own = ints(kByteRows);
   s.start = ints(kByteRows);
   s.scale = floats(kByteRows);
@@ -72,6 +87,16 @@ HWY_INLINE ByteScratch carve_bytes(char* scratch, std::int64_t d, std::int64_t* 
   s.wanted = reinterpret_cast<std::uint8_t*>(take(kByteRows));
   s.candidates = reinterpret_cast<Candidates*>(
       take(kByteRows * static_cast<std::int64_t>(sizeof(Candidates))));
+  s.pending = reinterpret_cast<std::uint64_t*>(take(8 * kOpenRows));
+  s.open_at = ints(kOpenRows);
+  s.open_upper = reinterpret_cast<std::uint16_t*>(take(2 * kOpenRows));
+  s.open_lower_score = floats(kOpenRows);
+  s.open_upper_score = floats(kOpenRows);
+  s.open = reinterpret_cast<std::uint64_t*>(take(8 * kByteRows * kGroupWords));
+  s.norm = floats(kByteRows);
+  s.least = floats(kByteRows);
+  s.own_lower = floats(kByteRows);
+  s.own_upper = floats(kByteRows);
   if (bytes) *bytes = used;
   return s;
 }
@@ -92,11 +117,25 @@ struct ByteSlack {
   }
 };
 
-/// Where the search of row i starts: its bytes, its share of the bounds, and its last label.
-/// `kept`: its bytes stay for the next iteration.
+/// Where rows stay as they are between passes, row i as row q of a block of rows from anywhere; but
+/// for its bytes if those are not kept.
+HWY_INLINE void gather_bytes(const AssignArgs& args, std::int64_t i, std::int64_t q,
+                             const ByteRows& block) {
+  const ByteRows& from = args.bytes;
+  if (i < args.bytes_kept) {
+    std::copy_n(from.data + i * from.stride, from.stride, block.data + q * block.stride);
+  }
+  block.scale[q] = from.scale[i];
+  block.residual[q] = from.residual[i];
+  block.start[q] = from.start[i];
+}
+
+/// Where the search of row q of a block starts: its bytes, row `at` of `bytes`; its share of the
+/// bounds, and its last label. `kept`: its bytes stay for the next iteration.
 template <typename T>
-HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, bool kept, std::int64_t i,
-                          std::int64_t at, std::int64_t q, const ByteScratch& s) {
+HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, bool kept, std::int64_t at,
+                          std::int64_t q, const ByteScratch& s) {
+  const std::int64_t i = s.at[q];
   const Panels& p = *args.panels;
   const BytePanels& b = *args.byte_panels;
   const float norm = args.norms[i];
@@ -130,8 +169,10 @@ HWY_INLINE void start_row(const AssignArgs& args, const ByteRows& bytes, bool ke
       (residual + kRounding * (norm + residual + b.offset_norm)) * (1 + kRounding) * b.ratio;
   s.length[q] = norm * (1 + kRounding) * b.ratio;
   s.threshold[q] = kUnbounded;
-  const std::int32_t own = args.labels[i];
-  if (own < 0 || !(b.h_lo[own] < kUnbounded)) return;
+  const std::int32_t label = args.labels[i];
+  if (label < 0) return;
+  const std::int32_t own = b.order.slot_of ? b.order.slot_of[label] : label;
+  if (!(b.h_lo[own] < kUnbounded)) return;
   s.own[q] = own;
   const std::int32_t dot =
       bytes.start[at] + args.byte_kernel->dot(b.rows + own * round_up(p.d, kFeaturePad),
@@ -156,10 +197,61 @@ HWY_INLINE void byte_tile(const AssignArgs& args, std::int64_t panel, const Byte
   }
 }
 
-/// Float32 rules out what bytes could not; what it leaves is float64's.
+/// Where the lower bounds of a block's rows go.
+struct GroupBounds {
+  BoundedAssignArgs& args;
+  std::int64_t first;         // row that args.lower starts with
+  const std::uint64_t* open;  // (tiles, kGroupWords) groups that are open for any row; null: all
+
+  /// Is anything of the panel from slot j0 on open for tile t?
+  bool is_open(std::int64_t t, std::int64_t j0, std::int64_t width) const {
+    if (!open) return true;
+    const std::int64_t end = std::min(j0 + width, args.assign.panels->k);
+    for (std::int64_t g = j0 / args.group_width; g * args.group_width < end; ++g) {
+      if (open[t * kGroupWords + g / 64] >> (g % 64) & 1) return true;
+    }
+    return false;
+  }
+};
+
+/// The least bounds of rows [q, q + count), as the tile has written them for a panel, but for that
+/// of the own centroid.
+inline HWY_NOINLINE void store_panel_bounds(const GroupBounds& bounds, const BytePanels& b,
+                                            std::int64_t panel, std::int64_t q, std::int64_t count,
+                                            const ByteScratch& s) {
+  const DF df;
+  constexpr std::int64_t kLanes = HWY_MAX_BYTES / 4;
+  BoundedAssignArgs& args = bounds.args;
+  const std::int64_t j0 = panel * b.width;
+  args.screened += count * std::min(b.width, b.k - j0);
+  for (std::int64_t r = 0; r < count; ++r) {
+    const std::int64_t own = s.own[q + r] - j0;
+    if (own >= 0 && own < b.width)
+      s.lower[r * b.width + own] = std::numeric_limits<float>::infinity();
+  }
+  for (std::int64_t v = 0; v < b.width && j0 + v < b.k; v += kLanes) {
+    const std::int64_t j = j0 + v, group = j / args.group_width;
+    const bool begins = j % args.group_width == 0;
+    for (std::int64_t r = 0; r < count; ++r) {
+      const float least = hn::GetLane(hn::MinOfLanes(df, hn::LoadU(df, s.lower + r * b.width + v)));
+      s.least[q + r] = begins ? least : std::min(s.least[q + r], least);
+    }
+    if (j + kLanes < b.k && (j + kLanes) % args.group_width != 0) continue;
+    args.pairs += count;
+    std::uint16_t* to[kMostByteTile];
+    for (std::int64_t r = 0; r < count; ++r) {
+      to[r] = args.lower + (s.at[q + r] - bounds.first) * args.stride + group;
+    }
+    store_lower(s.least + q, s.norm + q, static_cast<int>(count), args.units,
+                args.group_drift_floor[group], to);
+  }
+}
+
+/// Float32 rules out what bytes could not; what it leaves is float64's. Returns an upper bound of
+/// the label's score.
 template <typename T>
-HWY_INLINE void refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, float threshold,
-                           Candidates& c, const ByteScratch& s, double* scores) {
+HWY_INLINE float refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, float threshold,
+                            Candidates& c, const ByteScratch& s, double* scores) {
   const Panels& p = *args.panels;
   const std::int64_t stride = round_up(p.d, kFeaturePad);
   if (c.count > 1) compact(c, threshold);
@@ -184,22 +276,51 @@ HWY_INLINE void refine_row(AssignArgs& args, std::int64_t i, std::int32_t own, f
     }
   }
   resolve_row(args, i, threshold, c, scores);
+  return threshold;
 }
 
+/// Rows that bytes leave too many candidates of, by float32: many at once where they are side by
+/// side.
+inline HWY_NOINLINE void assign_overflowed(AssignArgs& args, std::int64_t n, const ByteScratch& s) {
+  std::uint8_t wanted[kTilePoints];
+  for (std::int64_t q = 0; q < n;) {
+    if (!s.wanted[q]) {
+      ++q;
+      continue;
+    }
+    const std::int64_t first = s.at[q];
+    std::int64_t count = 0;
+    std::fill_n(wanted, kTilePoints, std::uint8_t{0});
+    for (; q < n && s.at[q] >= first && s.at[q] < first + kTilePoints; ++q) {
+      if (!s.wanted[q]) continue;
+      count = s.at[q] - first + 1;
+      wanted[count - 1] = 1;
+    }
+    args.wanted = wanted - first;
+    assign_by_panels(args, first, count);
+  }
+  args.wanted = nullptr;
+}
+
+/// The n rows s.at. With `bounds`, only through the panels that are open, whose bounds are written.
 template <typename T>
-HWY_NOINLINE void byte_block(AssignArgs& args, std::int64_t i0, std::int64_t n,
-                             const ByteScratch& s, double* scores, NextRows& next) {
+HWY_NOINLINE void byte_block(AssignArgs& args, std::int64_t n, const ByteScratch& s, double* scores,
+                             NextRows& next, const GroupBounds* bounds) {
   const BytePanels& b = *args.byte_panels;
-  const bool kept = i0 < args.bytes_kept;
+  // Kept bytes of rows side by side are read where they are.
+  const std::int64_t i0 = s.at[0];
+  const bool kept = !bounds && i0 < args.bytes_kept;
   ByteRows bytes = kept ? args.bytes : s.block;
   const std::int64_t first = kept ? i0 : 0;  // where in `bytes` the block starts
-  if (!kept && args.bytes.scale) {
+  if (!bounds && !kept && args.bytes.scale) {
     bytes.scale = args.bytes.scale + i0;
     bytes.residual = args.bytes.residual + i0;
     bytes.start = args.bytes.start + i0;
   }
   for (std::int64_t q = 0; q < n; ++q) {
-    start_row<T>(args, bytes, kept, i0 + q, first + q, q, s);
+    if (bounds && args.bytes_ready) gather_bytes(args, s.at[q], q, s.block);
+    start_row<T>(args, bytes, s.at[q] < args.bytes_kept, first + q, q, s);
+    if (bounds) s.threshold[q] = std::min(s.threshold[q], s.own_upper[q]);
   }
   const std::int64_t points = args.byte_kernel->points, tiles = (n + points - 1) / points;
   for (std::int64_t q = n; q < tiles * points; ++q) {
@@ -217,32 +338,33 @@ HWY_NOINLINE void byte_block(AssignArgs& args, std::int64_t i0, std::int64_t n,
     for (std::int64_t t = 0; t < tiles; ++t) {
       const std::int64_t q = t * points;
       const bool whole = q + points <= n;
+      if (bounds && !bounds->is_open(t, panel * b.width, b.width)) continue;
       next.fetch();
-      byte_tile(args, panel,
-                {whole ? bytes.data + (first + q) * bytes.stride : s.tail, bytes.stride,
-                 s.start + q, s.scale + q, s.reach + q, s.length + q, s.threshold + q, s.own + q},
-                q, s);
+      byte_tile(
+          args, panel,
+          {whole ? bytes.data + (first + q) * bytes.stride : s.tail, bytes.stride, s.start + q,
+           s.scale + q, s.reach + q, s.length + q, s.threshold + q, s.own + q, bounds != nullptr},
+          q, s);
+      if (bounds) store_panel_bounds(*bounds, b, panel, q, std::min(points, n - q), s);
     }
   }
   bool too_many = false;
   for (std::int64_t q = 0; q < n; ++q) {
-    s.wanted[q] = s.candidates[q].count < 0;
+    Candidates& c = s.candidates[q];
+    s.wanted[q] = c.count < 0;
     if (s.wanted[q]) {
       too_many = true;
       ++args.rows_overflowed;
-    } else {
-      refine_row<T>(args, i0 + q, s.own[q], s.threshold[q], s.candidates[q], s, scores);
+      continue;
     }
-  }
-  if (!too_many) return;
-  args.wanted = s.wanted - i0;
-  for (std::int64_t q = 0; q < n; q += kTilePoints) {
-    const std::int64_t count = std::min<std::int64_t>(kTilePoints, n - q);
-    if (std::find(s.wanted + q, s.wanted + q + count, 1) != s.wanted + q + count) {
-      assign_by_panels(args, i0 + q, count);
+    std::int32_t own = s.own[q];
+    if (b.order.id_of) {
+      if (own >= 0) own = b.order.id_of[own];
+      for (std::int32_t e = 0; e < c.count; ++e) c.id[e] = b.order.id_of[c.id[e]];
     }
+    s.threshold[q] = refine_row<T>(args, s.at[q], own, s.threshold[q], c, s, scores);
   }
-  args.wanted = nullptr;
+  if (too_many) assign_overflowed(args, n, s);
 }
 
 HWY_NOINLINE void assign_by_bytes(AssignArgs& args, std::int64_t first, std::int64_t count) {
@@ -257,11 +379,12 @@ HWY_NOINLINE void assign_by_bytes(AssignArgs& args, std::int64_t first, std::int
     const std::int64_t tiles = (n + args.byte_kernel->points - 1) / args.byte_kernel->points;
     const std::int64_t more = std::min(kByteBlock, count - done - n);
     const bool next_kept = args.bytes_ready && i0 + n < args.bytes_kept;
+    for (std::int64_t q = 0; q < n; ++q) s.at[q] = static_cast<std::int32_t>(i0 + q);
     NextRows next = rows_after(next_kept ? args.bytes.rows() : args.rows, i0 + n, more,
                                tiles * ((p.k + p.width - 1) / p.width));
     with_element_type(args.rows.dtype, [&](auto* type) HWY_ATTR {
-      byte_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, i0, n, s,
-                                                                             f.scores, next);
+      byte_block<std::remove_const_t<std::remove_pointer_t<decltype(type)>>>(args, n, s, f.scores,
+                                                                             next, nullptr);
     });
   }
 }

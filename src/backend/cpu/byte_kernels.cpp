@@ -44,7 +44,7 @@ WARPMEANS_AVX512VNNI inline void known_bits(const std::int32_t* own, std::int64_
 }
 
 /// The bounds of row r, given its dot products with a panel: 1 << r, and `lower`, where one of them
-/// is below the threshold beside what is known, else 0.
+/// is below the threshold beside what is known, else 0 (and `lower` where all rows want it).
 template <int kVectors>
 WARPMEANS_AVX512VNNI inline std::uint32_t compare_row(const BytePanels& p, std::int64_t j0,
                                                       const ByteTileRows& rows, int r,
@@ -64,12 +64,13 @@ WARPMEANS_AVX512VNNI inline std::uint32_t compare_row(const BytePanels& p, std::
     below |= static_cast<std::uint32_t>(_mm512_cmp_ps_mask(bound[v], threshold, _CMP_LE_OQ))
              << (v * kLanes);
   }
-  if (__builtin_expect((below & ~known) == 0, 1)) return 0;
+  const bool hit = (below & ~known) != 0;
+  if (__builtin_expect(!hit && !rows.all, 1)) return 0;
   for (int v = 0; v < 2; ++v) {
     _mm512_storeu_ps(lower + v * kLanes,
                      v < kVectors ? bound[v < kVectors ? v : 0] : _mm512_set1_ps(__builtin_inff()));
   }
-  return 1U << r;
+  return std::uint32_t{hit} << r;
 }
 
 template <int kVectors>

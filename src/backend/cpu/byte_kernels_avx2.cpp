@@ -40,7 +40,7 @@ WARPMEANS_AVX2 inline void known_bits(const std::int32_t* own, std::int64_t j0,
 }
 
 /// The bounds of row r, given its dot products with a panel: 1 << r, and `lower`, where one of them
-/// is below the threshold beside what is known, else 0.
+/// is below the threshold beside what is known, else 0 (and `lower` where all rows want it).
 WARPMEANS_AVX2 inline std::uint32_t compare_row(const BytePanels& p, std::int64_t j0,
                                                 const ByteTileRows& rows, int r, const __m256i* sum,
                                                 std::uint32_t known, float* lower) {
@@ -58,9 +58,10 @@ WARPMEANS_AVX2 inline std::uint32_t compare_row(const BytePanels& p, std::int64_
     const int bits = _mm256_movemask_ps(_mm256_cmp_ps(bound[v], threshold, _CMP_LE_OQ));
     below |= static_cast<std::uint32_t>(bits) << (v * kLanes);
   }
-  if (__builtin_expect((below & ~known) == 0, 1)) return 0;
+  const bool hit = (below & ~known) != 0;
+  if (__builtin_expect(!hit && !rows.all, 1)) return 0;
   for (int v = 0; v < 2; ++v) _mm256_storeu_ps(lower + v * kLanes, bound[v]);
-  return 1U << r;
+  return std::uint32_t{hit} << r;
 }
 
 enum class Instructions { vnni, madd };

@@ -23,7 +23,7 @@ constexpr int kLanes = 4;
 constexpr std::int64_t kWidth = 2 * kLanes;  // of a panel
 
 /// The bounds of row r, given its dot products with a panel: 1 << r, and `lower`, where one of them
-/// is below the threshold beside what is known, else 0.
+/// is below the threshold beside what is known, else 0 (and `lower` where all rows want it).
 inline std::uint32_t compare_row(const BytePanels& p, std::int64_t j0, const ByteTileRows& rows,
                                  int r, const int32x4_t* sum, std::uint32_t known, float* lower) {
   const float32x4_t reach = vdupq_n_f32(rows.reach[r]), length = vdupq_n_f32(rows.length[r]);
@@ -41,9 +41,10 @@ inline std::uint32_t compare_row(const BytePanels& p, std::int64_t j0, const Byt
     below |= vaddvq_u32(vandq_u32(vcleq_f32(bound[v], threshold), vld1q_u32(kBits)))
              << (v * kLanes);
   }
-  if (__builtin_expect((below & ~known) == 0, 1)) return 0;
+  const bool hit = (below & ~known) != 0;
+  if (__builtin_expect(!hit && !rows.all, 1)) return 0;
   for (int v = 0; v < 2; ++v) vst1q_f32(lower + v * kLanes, bound[v]);
-  return 1U << r;
+  return std::uint32_t{hit} << r;
 }
 
 std::uint32_t dot_panel(const BytePanels& p, std::int64_t panel, const ByteTileRows& rows,

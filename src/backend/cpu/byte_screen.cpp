@@ -80,8 +80,9 @@ void ByteScreen::begin_points(const PointRange& range) {
   panels_.offset_norm = next_up(std::sqrt(sum) * (1 + 1e-9));
 }
 
-void ByteScreen::build(const Team& team, const CentroidPanels& centroids) {
+void ByteScreen::build(const Team& team, const CentroidPanels& centroids, const SlotOrder& order) {
   const Panels& p = centroids.panels();
+  panels_.order = order;
   panels_.ratio = static_cast<float>(centroids.scale() / norm_scale_);
   PackBytesArgs args;
   args.panels = &panels_;

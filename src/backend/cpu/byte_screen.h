@@ -39,7 +39,7 @@ class ByteScreen {
   bool active() const { return used_ && paused_ == 0; }
   /// New points: none of them are bytes yet.
   void begin_points(const PointRange& range);
-  void build(const Team& team, const CentroidPanels& centroids);
+  void build(const Team& team, const CentroidPanels& centroids, const SlotOrder& order);
   /// Lets `args`, of rows from `first_row` on, screen in bytes. `rows`: the chunk's, in units of
   /// PointRange::norm_scale.
   void set(AssignArgs& args, const Rows& rows, std::int64_t first_row);

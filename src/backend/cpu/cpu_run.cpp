@@ -97,8 +97,8 @@ void CpuRun::begin_iteration(bool) {
   const ExactCentroids exact{
       centroids_.data(), plan_.problem.centroid_dtype(), metric_, k_, d_, nullptr};
   panels_.build(kernels_, team_for(k_ * d_ * 8), exact, range_);
-  if (bytes_.active()) bytes_.build(team_for(k_ * d_ * 8), panels_);
-  bounds_.begin_pass(team_for(k_ * d_ * 8), panels_);
+  bounds_.begin_pass(team_for(k_ * d_ * 8), panels_, bytes_.active());
+  if (bytes_.active()) bytes_.build(team_for(k_ * d_ * 8), panels_, bounds_.order());
   std::fill(work_.begin(), work_.end(), PassWork{});
   in_pass_ = true;
   stats_.seconds_assign = seconds_since(started_);
@@ -156,7 +156,8 @@ void CpuRun::assign(const Chunk& chunk) {
     work.seconds_exact += args.seconds_exact;
   });
   if (keep) tiles_scale_ = layout.scale;
-  if (bytes_.active() && chunk.first_row + rows == n_) bytes_.finish_pass();
+  // A pass with bounds leaves rows unread.
+  if (bytes_.active() && !bounds_.active() && chunk.first_row + rows == n_) bytes_.finish_pass();
   for (const auto& list : changes_) stats_.labels_changed += static_cast<std::int64_t>(list.size());
   stats_.seconds_assign += seconds_since(start);
 }

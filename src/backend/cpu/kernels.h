@@ -97,7 +97,13 @@ struct ByteRows {
   }
 };
 
-/// The centroids of Panels as bytes; see docs/cpu.md for the bound.
+/// An order of the centroids; nulls: that of their ids.
+struct SlotOrder {
+  const std::int32_t* id_of = nullptr;    // (k) by slots
+  const std::int32_t* slot_of = nullptr;  // (k) by ids
+};
+
+/// The centroids of Panels as bytes, maybe in another order; see docs/cpu.md for the bound.
 /// lower bound of a score: h_lo[j] - reach_i * norm[j] - length_i * residual[j]
 ///                         - scale_i * scale[j] * (x.c)
 /// upper bound: lower + 2 * (eps[j] + reach_i * norm[j] + length_i * residual[j])
@@ -107,13 +113,14 @@ struct BytePanels {
   std::int64_t width = 0;                // centroids of a panel: that of Panels
   const std::uint8_t* packed = nullptr;  // (k_padded / width, words, width, 4): zero + the byte
   const std::uint8_t* rows = nullptr;    // (k, round_up(d, kFeaturePad)) for one at a time
-  const float* h_lo = nullptr;           // (k_padded), +inf where j can never win
-  const float* eps = nullptr;            // (k_padded)
-  const float* scale = nullptr;          // (k_padded)
-  const float* norm = nullptr;           // (k_padded) at least |scale * bytes|
-  const float* residual = nullptr;       // (k_padded) at least |c' - scale * bytes|
-  float ratio = 1;                       // unit of the points' norms to that of the panels
-  float offset_norm = 0;                 // |offset| of the points, in units of their norms
+  SlotOrder order;
+  const float* h_lo = nullptr;      // (k_padded), +inf where j can never win
+  const float* eps = nullptr;       // (k_padded)
+  const float* scale = nullptr;     // (k_padded)
+  const float* norm = nullptr;      // (k_padded) at least |scale * bytes|
+  const float* residual = nullptr;  // (k_padded) at least |c' - scale * bytes|
+  float ratio = 1;                  // unit of the points' norms to that of the panels
+  float offset_norm = 0;            // |offset| of the points, in units of their norms
 };
 
 /// Rows of a tile on their way through a panel. Arrays are readable to a multiple of 16 rows.
@@ -123,6 +130,7 @@ struct ByteTileRows {
   const std::int32_t* start;
   const float *scale, *reach, *length, *threshold;
   const std::int32_t* own;  // a centroid that is not reported; -1: none
+  bool all = false;         // write `lower` of all rows
 };
 
 /// An instruction set's dot products of bytes.
@@ -132,7 +140,7 @@ struct ByteKernel {
   std::int32_t zero = 0, largest = 127;
   /// Lower bounds of a tile's scores with a panel, against the rows' thresholds. Returns a bit for
   /// each row that has bounds below it beside that of `known`, and writes those rows of `lower`
-  /// (points, width) and, for all rows, the bit of own in `known`.
+  /// (points, width), or all, and, for all rows, the bit of own in `known`.
   std::uint32_t (*tile)(const BytePanels&, std::int64_t panel, const ByteTileRows&, float* lower,
                         std::uint32_t* known) = nullptr;
   /// The sum of the products of n bytes.
@@ -143,7 +151,7 @@ struct ByteKernel {
 
 /// Where pack_bytes writes: the arrays of BytePanels.
 struct PackBytesArgs {
-  const BytePanels* panels = nullptr;    // words, width, ratio and offset_norm are set
+  const BytePanels* panels = nullptr;    // words, width, order, ratio and offset_norm are set
   std::int32_t zero = 0, largest = 127;  // those of ByteKernel
   const double* offset = nullptr;        // (d) of the points, or null for zeros
   double unit_error = 0;                 // of the centroids' coordinates, in units of the panels
@@ -198,13 +206,16 @@ struct AssignArgs {
 
 /// Lower bounds of a point are padded to a multiple of this.
 inline constexpr std::int64_t kBoundsPad = 8;
+/// Groups of centroids, at most.
+inline constexpr std::int64_t kMostGroups = 256;
 /// Parts of a unit that an upper bound is kept in, and one that says nothing.
 inline constexpr std::int32_t kUpperParts = 256;
 inline constexpr std::int32_t kUpperUnknown = 1 << 29;
 
 /// Bounds carried from one iteration to the next; PointBounds has their units and their rules. The
-/// centroids of `panels` are in another order than their ids: `slots`, groups of near ones
-/// together, packed a vector of them at a time; its `rows` stay in the order of the ids.
+/// centroids of `panels`, or of assign.byte_panels where bytes screen, are in another order than
+/// their ids: `slots`, groups of near ones together. `panels` are packed a vector of them at a
+/// time; its `rows` stay in the order of the ids.
 struct BoundedAssignArgs {
   AssignArgs assign;
   Panels panels;
@@ -220,6 +231,7 @@ struct BoundedAssignArgs {
   const std::int32_t* own_drift_ceil = nullptr;      // (k)
   float units = 1;            // of `lower`, in one of the screen's; a power of two
   bool fresh = false;         // no bounds yet: every group is evaluated
+  bool by_bytes = false;      // groups are evaluated in bytes; else in float32
   std::int64_t opened = 0;    // rows that were read, counted up
   std::int64_t pairs = 0;     // of a row and a group that were evaluated, counted up
   std::int64_t screened = 0;  // scores, counted up
@@ -333,7 +345,7 @@ struct Kernels {
   /// Dot products of bytes, or nothing where float32 screens.
   ByteKernel bytes;
   std::int64_t (*byte_scratch_bytes)(std::int64_t d);  // beyond assign_scratch_bytes
-  /// Packs centroids [first, first + count) of Panels, a panel, as bytes.
+  /// Packs `count` centroids of Panels, those of the panel from slot `first` on, as bytes.
   void (*pack_bytes)(const Panels&, const PackBytesArgs&, std::int64_t first, std::int64_t count);
 
   /// Extremes, |y'|^2; returns false where a value is NaN or Inf.

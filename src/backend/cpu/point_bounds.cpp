@@ -16,8 +16,7 @@ std::int64_t shift_ceil(std::int64_t value, int bits) {
 }  // namespace
 
 BoundsShape bounds_shape(const Problem& p, const Execution& execution, const Kernels& kernels) {
-  constexpr std::int64_t kNarrowest = 16;  // centroids of a group
-  constexpr std::int64_t kMostGroups = 256;
+  constexpr std::int64_t kNarrowest = 16;                       // centroids of a group
   constexpr std::int64_t kBytes = 24, kBytesBeside = 32 << 20;  // a point, and in all
   if (execution.skipping == Skipping::off || p.metric != Metric::euclidean) return {};
   const std::int64_t n = p.n_samples, k = p.n_clusters;
@@ -77,14 +76,20 @@ double PointBounds::cost(double opened, double pairs) const {
   constexpr double kTest = 30, kTestGroup = 1;  // are all its groups excluded?
   constexpr double kOpen = 300;                 // own distance, bounds and lists of an open row
   constexpr double kPair = 60, kWaste = 2;      // tiles that are not full
+  constexpr double kSort = 100, kStore = 25;    // by bytes: order of the rows, bounds of a group
   const auto d = static_cast<double>(d_), lanes = static_cast<double>(kernels_.panel_width / 2);
   const double score = d / (2 * lanes);
+  const bool bytes = kernels_.bytes.tile;
+  const double of_bytes = !bytes ? 1 : kernels_.name == "amx" ? 0.12 : 0.28;  // of float32's time
   if (opened < 0) {
-    const bool bytes = kernels_.bytes.tile;
-    const double of_float32 = !bytes ? 1 : kernels_.name == "amx" ? 0.12 : 0.28;
-    return kPlain + kFeature * d * (bytes ? 0.5 : 1) + of_float32 * static_cast<double>(k_) * score;
+    return kPlain + kFeature * d * (bytes ? 0.5 : 1) + of_bytes * static_cast<double>(k_) * score;
   }
-  return kTest + kTestGroup * static_cast<double>(shape_.groups) + opened * (kOpen + kFeature * d) +
+  const double test = kTest + kTestGroup * static_cast<double>(shape_.groups);
+  if (by_bytes_) {
+    return test + opened * (kOpen + kSort + kFeature * d) +
+           pairs * (kStore + of_bytes * static_cast<double>(shape_.width) * score);
+  }
+  return test + opened * (kOpen + kFeature * d) +
          pairs * (kPair + kWaste * static_cast<double>(shape_.width) * score);
 }
 
@@ -116,7 +121,10 @@ PointBounds::Phase PointBounds::next_phase() {
   return Phase::off;
 }
 
-void PointBounds::begin_pass(const Team& team, const CentroidPanels& panels) {
+void PointBounds::begin_pass(const Team& team, const CentroidPanels& panels, bool bytes) {
+  // Beside slower bytes the groups of float32 are what is known to pay.
+  constexpr int kFastBytes = 6;
+  by_bytes_ = bytes && kernels_.bytes.speed >= kFastBytes;
   const bool usable = shape_.groups > 0 && have_labels_ && units_ > 0 &&
                       panels.scale() == norm_scale_ && !panels.any_hopeless();
   have_labels_ = true;
@@ -130,7 +138,7 @@ void PointBounds::begin_pass(const Team& team, const CentroidPanels& panels) {
   }
   if (wanted != phase_ || !valid_) enter(wanted, panels.panels());
   round_drifts();
-  pack(team, panels.panels());
+  if (!by_bytes_) pack(team, panels.panels());
 }
 
 /// Bounds of other rows than before, none of which is known yet.
@@ -227,6 +235,7 @@ void PointBounds::fill(BoundedAssignArgs& args, std::int64_t row) {
   args.own_drift_ceil = own_drift_ceil_.data();
   args.units = static_cast<float>(units_);
   args.fresh = fresh_;
+  args.by_bytes = by_bytes_;
 }
 
 void PointBounds::end_pass(std::int64_t opened, std::int64_t pairs) {

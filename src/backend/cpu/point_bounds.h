@@ -38,9 +38,14 @@ class PointBounds {
   void reset();
 
   /// Before each pass over all points, whose centroids are `panels`.
-  void begin_pass(const Team& team, const CentroidPanels& panels);
+  /// `bytes`: points are screened in bytes.
+  void begin_pass(const Team& team, const CentroidPanels& panels, bool bytes);
   /// Does this pass bound any rows?
   bool active() const { return phase_ != Phase::off; }
+  /// What this pass wants of panels of bytes: the order of the groups, if it evaluates in bytes.
+  SlotOrder order() const {
+    return active() && by_bytes_ ? SlotOrder{id_of_.data(), slot_of_.data()} : SlotOrder{};
+  }
   /// Rows [first, first + count) cut where bounded rows begin or end: body(first, count, bounded).
   template <class Body>
   void for_each_part(std::int64_t first, std::int64_t count, Body&& body) const {
@@ -89,6 +94,7 @@ class PointBounds {
 
   Phase phase_ = Phase::off;
   bool have_labels_ = false;
+  bool by_bytes_ = false;  // this pass's groups are evaluated in bytes
   bool valid_ = false;     // the bounds hold for the centroids as they are
   bool measured_ = false;  // what follows is of a pass that was not fresh
   bool fresh_ = false;

@@ -143,19 +143,20 @@ HWY_INLINE void requantise_point(const Rows& source, std::int64_t i, float scale
   std::fill(out + padded, out + stride, std::int8_t{0});
 }
 
-/// Centroids [first, first + count) of `p` as a panel of bytes, and what bounds them.
+/// Slots [first, first + count), centroids of `p`, as a panel of bytes, and what bounds them.
 HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, std::int64_t first,
                                   std::int64_t count) {
   const BytePanels& b = *args.panels;
   const std::int64_t d = p.d, stride = round_up(d, kFeaturePad);
   const auto zero = static_cast<std::uint8_t>(args.zero);
   for (std::int64_t r = 0; r < b.width; ++r) {
-    const std::int64_t j = first + r;
+    const std::int64_t at = first + r;
+    const std::int64_t j = r < count && b.order.id_of ? b.order.id_of[at] : at;
     std::uint8_t* row = args.rows + r * stride;
     if (r >= count || !(p.h_lo[j] < std::numeric_limits<float>::infinity())) {
       std::fill(row, row + stride, zero);
-      args.h_lo[j] = std::numeric_limits<float>::infinity();
-      args.eps[j] = args.scale[j] = args.norm[j] = args.residual[j] = 0;
+      args.h_lo[at] = std::numeric_limits<float>::infinity();
+      args.eps[at] = args.scale[at] = args.norm[at] = args.residual[at] = 0;
       continue;
     }
     auto* bytes = reinterpret_cast<std::int8_t*>(row);
@@ -173,13 +174,13 @@ HWY_NOINLINE void pack_bytes_part(const Panels& p, const PackBytesArgs& args, st
     }
     const double h = static_cast<double>(p.h_lo[j]) - constant;
     rounding += 32 * kFloatUnit * std::fabs(h) + 0x1p-100;
-    args.h_lo[j] = next_down(h - rounding);
-    args.eps[j] =
+    args.h_lo[at] = next_down(h - rounding);
+    args.eps[at] =
         next_up((static_cast<double>(p.eps[j]) + rounding + 4 * kFloatUnit * std::fabs(h)) *
                 (1 + 4 * kFloatUnit));
-    args.scale[j] = q.scale;
-    args.norm[j] = next_up(norm + residual);
-    args.residual[j] = next_up(residual);
+    args.scale[at] = q.scale;
+    args.norm[at] = next_up(norm + residual);
+    args.residual[at] = next_up(residual);
     for (std::int64_t f = 0; f < stride; ++f) row[f] += zero;
   }
   transpose_tile(reinterpret_cast<const float*>(args.rows), stride / 4, b.words,
