@@ -66,7 +66,7 @@ class BoundsUnderTest {
     const ExactCentroidsOf exact{
         centroids_.data(), DType::float32, Metric::euclidean, k_, d_, nullptr};
     panels_.build(*kernels_, cpu::Team(), exact, range_);
-    bounds_->begin_pass(cpu::Team(), panels_);
+    bounds_->begin_pass(cpu::Team(), panels_, false);
     BoundedAssignArgs args;
     args.assign.rows.data = points_.view.data;
     args.assign.rows.dtype = points_.view.dtype;
@@ -118,7 +118,7 @@ class BoundsUnderTest {
     const ExactCentroidsOf exact{
         centroids_.data(), DType::float32, Metric::euclidean, k_, d_, nullptr};
     panels_.build(*kernels_, cpu::Team(), exact, range_);
-    bounds_->begin_pass(cpu::Team(), panels_);  // rounds the drifts
+    bounds_->begin_pass(cpu::Team(), panels_, false);  // rounds the drifts
     BoundedAssignArgs args;
     bounds_->fill(args, 0);
     EXPECT_TRUE(bounds_->active());
