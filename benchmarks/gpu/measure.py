@@ -52,6 +52,8 @@ class Row:
     def common_labels(self):
         """Labels for everyone's update: the first competitor's that has any."""
         for name, problem in self.loaded.items():
+            if not hasattr(problem, "assign"):  # whole calls are all it has
+                continue
             labels = self.attempt(name, "labels", problem.assign)
             if labels is not None:
                 self.row["labels_from"] = name
@@ -121,6 +123,8 @@ def steps(row):
     labels = row.common_labels()
     reference = row.means_of(labels)
     for name, problem in row.loaded.items():
+        if not hasattr(problem, "assign"):
+            continue
         check_assign(row, name, problem)
         timed = row.bench(name, "assign", problem.assign)
         if timed is not None and timed["regime"].startswith("once"):
