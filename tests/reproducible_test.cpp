@@ -316,7 +316,6 @@ INSTANTIATE_TEST_SUITE_P(Forced, DoubtfulTest,
                                           testing::ValuesIn(kAllDTypes)),
                          forced_name);
 
-// Many tasks in flight, several times: what a race would change, it changes here.
 // Points without structure in many features: few centroids can be ruled out in bytes, which are
 // tried, and paused.
 TEST(ReproducibleBytes, WhereTheyArePaused) {
@@ -334,6 +333,7 @@ TEST(ReproducibleBytes, WhereTheyArePaused) {
   EXPECT_EQ(bits(fit(points.view, options, automatic)), bits(fit(points.view, options, plain)));
 }
 
+// Many tasks in flight, several times: what a race would change, it changes here.
 TEST(ReproducibleWaves, ManyTasksManyRuns) {
   const std::int64_t n = 120000, d = 24, k = 50;
   const Points points = to_dtype(gaussian(n, d, 4), n, d, DType::float32);

@@ -14,10 +14,6 @@
 namespace warpmeans::cpu {
 namespace {
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 double ordered_sum(const std::vector<double>& values) {
   double sum = 0;
   for (const double value : values) sum += value;

@@ -35,6 +35,8 @@ double careful_norm(const MatrixView& points, std::int64_t row) {
 
 }  // namespace
 
+/// A point to centre on, near the mean, and a power of two that brings the points near one. Neither
+/// has to be exact: labels are certified and sums are integers whatever they are.
 void CpuRun::center_on(const MatrixView& sample) {
   std::fill(mean_.begin(), mean_.end(), 0.0);
   const double share = 1 / static_cast<double>(sample.rows);

@@ -8,13 +8,6 @@
 #include "stream/chunk_source.h"
 
 namespace warpmeans::cpu {
-namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-}  // namespace
 
 CpuRun::CpuRun(const Plan& plan, const Kernels& kernels, const BoundsShape& shape,
                Skipping skipping, const Team& team)
@@ -66,8 +59,6 @@ Rows CpuRun::rows_of(const Chunk& chunk) const {
   return rows;
 }
 
-/// A point to centre on, near the mean, and a power of two that brings the points near one. Neither
-/// has to be exact: labels are certified and sums are integers whatever they are.
 void CpuRun::set_centroids_to_rows(const ChunkSource& source, std::span<const std::int64_t> rows,
                                    bool normalize) {
   const std::vector<std::byte> data = source.gather(rows);

@@ -40,6 +40,10 @@ inline bool is_serial(const Kernels& kernels, const Problem& p) {
          assign_work(kernels, p, p.n_samples) < kSerialWork;
 }
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 /// Scratch memory of one worker.
 inline std::int64_t assign_scratch_bytes(const Kernels& kernels, const Problem& p,
                                          const BoundsShape& shape) {
